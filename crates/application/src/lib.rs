@@ -1,0 +1,21 @@
+//! The use cases of the service: what it does, without saying with what.
+//!
+//! Writes go through one [`command_loop`] a node, which decides commands in order against working states and appends
+//! whole batches. Reads go through [`stock_queries`]. What either needs from outside is a port in [`ports`]; the adapters
+//! behind them live in crates of their own, which depend on this one and never on one another. Not in here: storage,
+//! JSON, HTTP, settings files, logging.
+//!
+//! In reading order: [`stream`], [`ports`], [`command_loop`], [`acknowledged_levels`], [`stock_queries`].
+
+pub mod acknowledged_levels;
+pub mod command_loop;
+pub mod ports;
+pub mod stock_queries;
+pub mod stream;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use acknowledged_levels::AcknowledgedLevels;
+pub use command_loop::{Ask, CommandError, CommandLoop, CommandLoopSettings, CommandSender, StockAnswer, StockRequest};
+pub use stock_queries::{QueryError, StockQueries, StockQueriesSettings};
+pub use stream::{EventId, Position, StreamId};

@@ -1,0 +1,20 @@
+//! News of what has reached the read models.
+
+use inventory_domain::StockId;
+
+use crate::Position;
+
+/// A step that the read models have taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Projected<'a> {
+    /// Every event up to here is in the read models.
+    pub checkpoint: Position,
+    /// The stocks whose rows the step has changed.
+    pub stocks: &'a [StockId],
+}
+
+/// Hears of every step of the read models, in order, after its commit. It must not block.
+pub trait ProjectionListener: Send + Sync {
+    /// The read models have taken this step.
+    fn projected(&self, step: Projected<'_>);
+}
