@@ -1,0 +1,325 @@
+//! A domain event <-> what is stored: a type, JSON data, JSON metadata.
+//!
+//! Every format that was ever written is read for ever: the schema version stands in the metadata, and an old format is
+//! turned into today's event here, on reading. `tests/stored_formats` keeps one file of each.
+
+use std::fmt;
+
+use inventory_application::ports::Metadata;
+use inventory_domain::inventory::{Event, ReleaseCause};
+use inventory_domain::{CustomerId, HoldFor, OrderId, Quantity, Reason, ReservationId, StockQuantity, Timestamp};
+use serde::de::{Error as _, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use thiserror::Error;
+use uuid::Uuid;
+
+/// The version of the formats that are written today.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Why stored bytes are no event.
+#[derive(Debug, Error)]
+pub enum CodecError {
+    /// No event has this name.
+    #[error("unknown event type {0:?}")]
+    UnknownType(String),
+    /// The format is newer than this program.
+    #[error("schema version {0} is newer than this program")]
+    UnknownSchemaVersion(u32),
+    /// The JSON is not what the type says.
+    #[error("the JSON of {part} can't be read: {source}")]
+    Malformed {
+        /// The event's type, or "metadata".
+        part: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+/// Writes the event's data behind what is in `out`, and says its type.
+#[must_use]
+pub fn encode_event(event: &Event, out: &mut Vec<u8>) -> &'static str {
+    match event {
+        Event::StockAdded { quantity, reason } => {
+            write(out, &StockAdded { quantity: (*quantity).into(), reason: reason.as_str().into() });
+            STOCK_ADDED
+        }
+        Event::StockReserved { reservation_id, quantity, customer_id, hold_for, expires_at } => {
+            let data = StockReserved {
+                reservation_id: reservation_id.uuid(),
+                quantity: (*quantity).into(),
+                customer_id: customer_id.uuid(),
+                ttl_minutes: hold_for.map(HoldFor::minutes),
+                expires_at: expires_at.map(Moment),
+            };
+            write(out, &data);
+            STOCK_RESERVED
+        }
+        Event::StockCommitted { reservation_id, order_id, quantity } => {
+            let (reservation_id, order_id) = (reservation_id.uuid(), order_id.uuid());
+            write(out, &StockCommitted { reservation_id, order_id, quantity: (*quantity).into() });
+            STOCK_COMMITTED
+        }
+        Event::StockReleased { reservation_id, quantity, cause } => {
+            let (cause, reason) = match cause {
+                ReleaseCause::Requested(reason) => (Cause::Requested, Some(reason.as_str().into())),
+                ReleaseCause::Expired => (Cause::Expired, None),
+                ReleaseCause::UncommittedPart => (Cause::UncommittedPart, None),
+            };
+            let reservation_id = reservation_id.uuid();
+            write(out, &StockReleased { reservation_id, quantity: (*quantity).into(), cause, reason });
+            STOCK_RELEASED
+        }
+        Event::ReservationExtended { reservation_id, hold_for, expires_at } => {
+            let (reservation_id, ttl_minutes) = (reservation_id.uuid(), hold_for.minutes());
+            write(out, &ReservationExtended { reservation_id, ttl_minutes, expires_at: Moment(*expires_at) });
+            RESERVATION_EXTENDED
+        }
+        Event::StockAdjusted { counted, change, reason } => {
+            let data = StockAdjusted { quantity: (*counted).into(), change: *change, reason: reason.as_str().into() };
+            write(out, &data);
+            STOCK_ADJUSTED
+        }
+    }
+}
+
+/// The event of this type with this data, as it was written under `schema_version`.
+///
+/// # Errors
+///
+/// [`CodecError`] when the type, the version or the data is unknown.
+pub fn decode_event(event_type: &str, schema_version: u32, data: &str) -> Result<Event, CodecError> {
+    if schema_version == 0 || schema_version > SCHEMA_VERSION {
+        return Err(CodecError::UnknownSchemaVersion(schema_version));
+    }
+    let decoded = match event_type {
+        STOCK_ADDED => read(data, |stored: StockAdded<'_>| {
+            Ok(Event::StockAdded { quantity: quantity(stored.quantity)?, reason: reason(&stored.reason)? })
+        }),
+        STOCK_RESERVED => read(data, |stored: StockReserved| {
+            Ok(Event::StockReserved {
+                reservation_id: ReservationId::new(stored.reservation_id),
+                quantity: quantity(stored.quantity)?,
+                customer_id: CustomerId::new(stored.customer_id),
+                hold_for: stored.ttl_minutes.map(hold_for).transpose()?,
+                expires_at: stored.expires_at.map(|Moment(moment)| moment),
+            })
+        }),
+        STOCK_COMMITTED => read(data, |stored: StockCommitted| {
+            Ok(Event::StockCommitted {
+                reservation_id: ReservationId::new(stored.reservation_id),
+                order_id: OrderId::new(stored.order_id),
+                quantity: quantity(stored.quantity)?,
+            })
+        }),
+        STOCK_RELEASED => read(data, |stored: StockReleased<'_>| {
+            let cause = match (stored.cause, &stored.reason) {
+                (Cause::Requested, Some(given)) => ReleaseCause::Requested(reason(given)?),
+                (Cause::Requested, None) => return Err(serde_json::Error::missing_field("reason")),
+                (Cause::Expired, _) => ReleaseCause::Expired,
+                (Cause::UncommittedPart, _) => ReleaseCause::UncommittedPart,
+            };
+            let reservation_id = ReservationId::new(stored.reservation_id);
+            Ok(Event::StockReleased { reservation_id, quantity: quantity(stored.quantity)?, cause })
+        }),
+        RESERVATION_EXTENDED => read(data, |stored: ReservationExtended| {
+            Ok(Event::ReservationExtended {
+                reservation_id: ReservationId::new(stored.reservation_id),
+                hold_for: hold_for(stored.ttl_minutes)?,
+                expires_at: stored.expires_at.0,
+            })
+        }),
+        STOCK_ADJUSTED => read(data, |stored: StockAdjusted<'_>| {
+            let counted = StockQuantity::new(stored.quantity).map_err(serde_json::Error::custom)?;
+            Ok(Event::StockAdjusted { counted, change: stored.change, reason: reason(&stored.reason)? })
+        }),
+        unknown => return Err(CodecError::UnknownType(unknown.to_owned())),
+    };
+    decoded.map_err(|source| CodecError::Malformed { part: event_type.to_owned(), source })
+}
+
+/// Writes the metadata behind what is in `out`.
+pub fn encode_metadata(metadata: &Metadata, out: &mut Vec<u8>) {
+    let stored = StoredMetadata {
+        schema_version: SCHEMA_VERSION,
+        request_id: metadata.request_id.as_deref().map(Into::into),
+        trace_id: metadata.trace_id.as_deref().map(Into::into),
+        actor: metadata.actor.as_deref().map(Into::into),
+        idempotency_key: metadata.idempotency_key.as_deref().map(Into::into),
+    };
+    write(out, &stored);
+}
+
+/// The metadata, and the schema version of the event that it stands beside.
+///
+/// # Errors
+///
+/// [`CodecError::Malformed`].
+pub fn decode_metadata(stored: &str) -> Result<(Metadata, u32), CodecError> {
+    let stored: StoredMetadata<'_> = serde_json::from_str(stored).map_err(malformed_metadata)?;
+    let metadata = Metadata {
+        request_id: stored.request_id.map(Into::into),
+        trace_id: stored.trace_id.map(Into::into),
+        actor: stored.actor.map(Into::into),
+        idempotency_key: stored.idempotency_key.map(Into::into),
+    };
+    Ok((metadata, stored.schema_version))
+}
+
+/// The schema version alone, for who needs no more of the metadata.
+///
+/// # Errors
+///
+/// [`CodecError::Malformed`].
+pub fn decode_schema_version(stored: &str) -> Result<u32, CodecError> {
+    #[derive(Deserialize)]
+    struct Version {
+        schema_version: u32,
+    }
+    let Version { schema_version } = serde_json::from_str(stored).map_err(malformed_metadata)?;
+    Ok(schema_version)
+}
+
+fn malformed_metadata(source: serde_json::Error) -> CodecError {
+    CodecError::Malformed { part: "metadata".to_owned(), source }
+}
+
+const STOCK_ADDED: &str = "StockAddedEvent";
+const STOCK_RESERVED: &str = "StockReservedEvent";
+const STOCK_COMMITTED: &str = "StockCommittedEvent";
+const STOCK_RELEASED: &str = "StockReleasedEvent";
+const RESERVATION_EXTENDED: &str = "ReservationExtendedEvent";
+const STOCK_ADJUSTED: &str = "StockAdjustedEvent";
+
+/// Text that is borrowed where JSON lets it be.
+type Text<'a> = std::borrow::Cow<'a, str>;
+
+#[derive(Serialize, Deserialize)]
+struct StoredMetadata<'a> {
+    schema_version: u32,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    request_id: Option<Text<'a>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    trace_id: Option<Text<'a>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    actor: Option<Text<'a>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    idempotency_key: Option<Text<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StockAdded<'a> {
+    quantity: i64,
+    #[serde(borrow)]
+    reason: Text<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StockReserved {
+    reservation_id: Uuid,
+    quantity: i64,
+    customer_id: Uuid,
+    ttl_minutes: Option<u16>,
+    expires_at: Option<Moment>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StockCommitted {
+    reservation_id: Uuid,
+    order_id: Uuid,
+    quantity: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StockReleased<'a> {
+    reservation_id: Uuid,
+    quantity: i64,
+    cause: Cause,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    reason: Option<Text<'a>>,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Cause {
+    Requested,
+    Expired,
+    UncommittedPart,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ReservationExtended {
+    reservation_id: Uuid,
+    ttl_minutes: u16,
+    expires_at: Moment,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StockAdjusted<'a> {
+    quantity: i64,
+    change: i64,
+    #[serde(borrow)]
+    reason: Text<'a>,
+}
+
+/// A moment as RFC 3339 in UTC with milliseconds.
+#[derive(Clone, Copy)]
+struct Moment(Timestamp);
+
+impl fmt::Display for Moment {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Moments beyond the calendar (year 9999) are shown as its last one: holds are a day long at most.
+        let moment = jiff::Timestamp::from_millisecond(self.0.millis()).unwrap_or(jiff::Timestamp::MAX);
+        write!(formatter, "{moment:.3}")
+    }
+}
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Written;
+        impl Visitor<'_> for Written {
+            type Value = Moment;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an RFC 3339 time")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, given: &str) -> Result<Moment, E> {
+                let moment: jiff::Timestamp = given.parse().map_err(E::custom)?;
+                Ok(Moment(Timestamp::from_millis(moment.as_millisecond())))
+            }
+        }
+        deserializer.deserialize_str(Written)
+    }
+}
+
+/// Serializing these plain structs into memory has no way to fail.
+fn write(out: &mut Vec<u8>, value: &impl Serialize) {
+    if let Err(error) = serde_json::to_writer(out, value) {
+        unreachable!("plain data is always JSON: {error}");
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(
+    data: &'a str,
+    build: impl FnOnce(T) -> Result<Event, serde_json::Error>,
+) -> Result<Event, serde_json::Error> {
+    serde_json::from_str(data).and_then(build)
+}
+
+fn quantity(stored: i64) -> Result<Quantity, serde_json::Error> {
+    Quantity::new(stored).map_err(serde_json::Error::custom)
+}
+
+fn reason(stored: &str) -> Result<Reason, serde_json::Error> {
+    Reason::new(stored).map_err(serde_json::Error::custom)
+}
+
+fn hold_for(stored: u16) -> Result<HoldFor, serde_json::Error> {
+    HoldFor::from_minutes(stored.into()).map_err(serde_json::Error::custom)
+}

@@ -1,0 +1,300 @@
+//! One batch: groups checked in order, their events inserted, one commit.
+
+use std::collections::HashSet;
+use std::str;
+
+use inventory_application::ports::{AppendGroup, AppendKey, AppendOutcome};
+use inventory_application::{Position, StreamId};
+use lru::LruCache;
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use super::schema::stream_to_blob;
+use crate::event_codec::{encode_event, encode_metadata};
+
+/// Why a batch was not appended, and what is known of it.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// It failed before the commit.
+    NothingHappened(rusqlite::Error),
+    /// The commit failed, or what failed before it can't be taken back: the connection is not to be used again.
+    OutcomeUnknown(rusqlite::Error),
+}
+
+/// Where a stream stands.
+#[derive(Clone, Copy)]
+struct Head {
+    /// Its row's key; `None` where it has no row.
+    key: Option<i64>,
+    version: u64,
+    position: Position,
+    /// The version in its row, which follows at the end of a batch.
+    stored_version: u64,
+}
+
+/// What the writer knows of the streams and of the log's end: true, because nobody else writes.
+pub(super) struct Heads {
+    by_stream: LruCache<StreamId, Head>,
+    streams_max: usize,
+    last_position: Position,
+    last_key: i64,
+    /// Reused from event to event.
+    data: Vec<u8>,
+    metadata: Vec<u8>,
+}
+
+impl Heads {
+    pub(super) fn read(connection: &Connection, streams_max: usize) -> rusqlite::Result<Self> {
+        let position: i64 =
+            connection.query_row("SELECT ifnull(max(position), 0) FROM events", [], |row| row.get(0))?;
+        let last_key = connection.query_row("SELECT ifnull(max(key), 0) FROM streams", [], |row| row.get(0))?;
+        let by_stream = LruCache::unbounded();
+        let last_position = Position(position.cast_unsigned());
+        Ok(Self { by_stream, streams_max, last_position, last_key, data: Vec::new(), metadata: Vec::new() })
+    }
+
+    pub(super) fn last_position(&self) -> Position {
+        self.last_position
+    }
+
+    /// Forgets the streams that were used longest ago. Not called within a batch, whose streams have to stay.
+    pub(super) fn trim(&mut self) {
+        while self.by_stream.len() > self.streams_max {
+            self.by_stream.pop_lru();
+        }
+    }
+
+    pub(super) fn forget_all(&mut self) {
+        self.by_stream.clear();
+    }
+
+    fn of(&mut self, connection: &Connection, stream: StreamId) -> rusqlite::Result<&mut Head> {
+        self.by_stream.try_get_or_insert_mut(stream, || {
+            let mut find = connection.prepare_cached("SELECT key, version, head FROM streams WHERE id = ?1")?;
+            let found = find.query_row([stream_to_blob(stream)], |row| {
+                let (version, position) =
+                    (row.get::<_, i64>(1)?.cast_unsigned(), row.get::<_, i64>(2)?.cast_unsigned());
+                Ok(Head { key: Some(row.get(0)?), version, position: Position(position), stored_version: version })
+            });
+            let none = Head { key: None, version: 0, position: Position::START, stored_version: 0 };
+            Ok(found.optional()?.unwrap_or(none))
+        })
+    }
+}
+
+/// Streams that no later group of the batch may touch.
+#[derive(Default)]
+struct Tainted(HashSet<StreamId>);
+
+impl Tainted {
+    fn first_of(&self, group: &AppendGroup) -> Option<StreamId> {
+        if self.0.is_empty() {
+            return None;
+        }
+        group.streams.iter().map(|append| append.stream).find(|stream| self.0.contains(stream))
+    }
+
+    fn add(&mut self, group: &AppendGroup) {
+        self.0.extend(group.streams.iter().map(|append| append.stream));
+    }
+}
+
+/// Appends a batch that has events or append ids.
+pub(super) fn append(
+    connection: &mut Connection,
+    heads: &mut Heads,
+    batch: &[AppendGroup],
+) -> Result<Vec<AppendOutcome>, Failure> {
+    let transaction = Transaction::new(connection, TransactionBehavior::Immediate).map_err(Failure::NothingHappened)?;
+    let (last_position, last_key) = (heads.last_position, heads.last_key);
+    match append_all(&transaction, heads, batch) {
+        Ok(outcomes) => match transaction.commit() {
+            Ok(()) => Ok(outcomes),
+            Err(error) => {
+                (heads.last_position, heads.last_key) = (last_position, last_key);
+                Err(Failure::OutcomeUnknown(error))
+            }
+        },
+        Err(error) => {
+            (heads.last_position, heads.last_key) = (last_position, last_key);
+            if transaction.is_autocommit() {
+                return Err(Failure::NothingHappened(error)); // A full disk, for one, rolls back by itself.
+            }
+            Err(match transaction.rollback() {
+                Ok(()) => Failure::NothingHappened(error),
+                Err(rollback) => Failure::OutcomeUnknown(rollback),
+            })
+        }
+    }
+}
+
+/// Compares the versions of a batch that adds nothing.
+pub(super) fn check_only(
+    connection: &Connection,
+    heads: &mut Heads,
+    batch: &[AppendGroup],
+) -> Result<Vec<AppendOutcome>, Failure> {
+    let mut tainted = Tainted::default();
+    let mut outcomes = Vec::with_capacity(batch.len());
+    for group in batch {
+        let refused = refusal(connection, heads, group, &tainted).map_err(Failure::NothingHappened)?;
+        if refused.is_some() {
+            tainted.add(group);
+        }
+        outcomes.push(refused.unwrap_or(AppendOutcome::Appended { position: None }));
+    }
+    Ok(outcomes)
+}
+
+fn append_all(
+    transaction: &Transaction<'_>,
+    heads: &mut Heads,
+    batch: &[AppendGroup],
+) -> rusqlite::Result<Vec<AppendOutcome>> {
+    let mut tainted = Tainted::default();
+    let mut moved = Vec::new();
+    let mut outcomes = Vec::with_capacity(batch.len());
+    for group in batch {
+        let refused = refusal(transaction, heads, group, &tainted)?;
+        outcomes.push(match refused {
+            Some(refused) => {
+                tainted.add(group);
+                refused
+            }
+            None => AppendOutcome::Appended { position: insert(transaction, heads, group, &mut moved)? },
+        });
+    }
+    move_streams(transaction, heads, &moved)?;
+    Ok(outcomes)
+}
+
+/// Why the group is not appended, if it isn't: the append id first, then taint, then the versions.
+fn refusal(
+    connection: &Connection,
+    heads: &mut Heads,
+    group: &AppendGroup,
+    tainted: &Tainted,
+) -> rusqlite::Result<Option<AppendOutcome>> {
+    if let Some(key) = &group.key
+        && let Some(known) = find(connection, key)?
+    {
+        return Ok(Some(known));
+    }
+    if let Some(stream) = tainted.first_of(group) {
+        return Ok(Some(AppendOutcome::Tainted { stream }));
+    }
+    for append in &group.streams {
+        let actual = heads.of(connection, append.stream)?.version;
+        if actual != append.expected.version() {
+            return Ok(Some(AppendOutcome::Conflict { stream: append.stream, actual }));
+        }
+    }
+    Ok(None)
+}
+
+/// What an earlier append under the same id means for this one.
+fn find(connection: &Connection, key: &AppendKey) -> rusqlite::Result<Option<AppendOutcome>> {
+    let mut find = connection
+        .prepare_cached("SELECT request_hash, result, position FROM append_ids WHERE prefix = ?1 AND append_id = ?2")?;
+    find.query_row(params![prefix(key), key.append_id], |row| {
+        if row.get_ref(0)?.as_blob()? != key.request_hash {
+            return Ok(AppendOutcome::AppendIdReused);
+        }
+        let position = row.get::<_, Option<i64>>(2)?.map(|position| Position(position.cast_unsigned()));
+        Ok(AppendOutcome::Repeated { result: row.get(1)?, position })
+    })
+    .optional()
+}
+
+fn prefix(key: &AppendKey) -> i64 {
+    let mut first = [0; 8];
+    first.copy_from_slice(&key.append_id[..8]);
+    i64::from_be_bytes(first)
+}
+
+/// Inserts the group's events, and returns where the last one stands.
+fn insert(
+    transaction: &Transaction<'_>,
+    heads: &mut Heads,
+    group: &AppendGroup,
+    moved: &mut Vec<StreamId>,
+) -> rusqlite::Result<Option<Position>> {
+    let mut remaining = group.event_count().cast_signed();
+    let mut metadata = std::mem::take(&mut heads.metadata);
+    metadata.clear();
+    if remaining > 0 {
+        encode_metadata(&group.metadata, &mut metadata);
+    }
+    let mut last = None;
+    for append in group.streams.iter().filter(|append| !append.events.is_empty()) {
+        let mut head = *heads.of(transaction, append.stream)?;
+        if head.version == head.stored_version {
+            moved.push(append.stream);
+        }
+        let key = head.key.unwrap_or_else(|| {
+            heads.last_key += 1;
+            heads.last_key
+        });
+        let mut insert = transaction.prepare_cached(
+            "INSERT INTO events (position, stream, version, previous, remaining, recorded_at, event_id, type, data, metadata)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?;
+        for new in &append.events {
+            heads.last_position.0 += 1;
+            head.version += 1;
+            remaining -= 1;
+            heads.data.clear();
+            let event_type = encode_event(&new.event, &mut heads.data);
+            insert.execute(params![
+                heads.last_position.0.cast_signed(),
+                key,
+                head.version.cast_signed(),
+                head.position.0.cast_signed(),
+                remaining,
+                group.recorded_at.millis(),
+                new.event_id.0.as_bytes(),
+                event_type,
+                text(&heads.data)?,
+                text(&metadata)?,
+            ])?;
+            head.position = heads.last_position;
+        }
+        last = Some(heads.last_position);
+        if head.key.is_none() {
+            let mut add =
+                transaction.prepare_cached("INSERT INTO streams (key, id, version, head) VALUES (?1, ?2, 0, 0)")?;
+            add.execute(params![key, stream_to_blob(append.stream)])?;
+        }
+        head.key = Some(key);
+        *heads.of(transaction, append.stream)? = head;
+    }
+    heads.metadata = metadata;
+    if let Some(key) = &group.key {
+        let mut remember = transaction.prepare_cached(
+            "INSERT INTO append_ids (prefix, append_id, request_hash, result, position) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?;
+        let position = last.map(|Position(position)| position.cast_signed());
+        remember.execute(params![prefix(key), key.append_id, key.request_hash, key.result, position])?;
+    }
+    Ok(last)
+}
+
+/// Moves the row of each stream that has new events, once a batch, and from where it was known to be.
+fn move_streams(transaction: &Transaction<'_>, heads: &mut Heads, moved: &[StreamId]) -> rusqlite::Result<()> {
+    let mut update =
+        transaction.prepare_cached("UPDATE streams SET version = ?2, head = ?3 WHERE key = ?1 AND version = ?4")?;
+    for stream in moved {
+        let head = heads.of(transaction, *stream)?;
+        let stored = std::mem::replace(&mut head.stored_version, head.version).cast_signed();
+        let rows =
+            update.execute(params![head.key, head.version.cast_signed(), head.position.0.cast_signed(), stored])?;
+        if rows != 1 {
+            return Err(rusqlite::Error::StatementChangedRows(rows));
+        }
+    }
+    Ok(())
+}
+
+/// What the codec writes is JSON, and so UTF-8.
+fn text(json: &[u8]) -> rusqlite::Result<&str> {
+    Ok(str::from_utf8(json)?)
+}

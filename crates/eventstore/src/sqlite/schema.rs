@@ -1,0 +1,171 @@
+//! The tables, and connections that are as they have to be.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use inventory_application::StreamId;
+use inventory_domain::{ProductId, StockId, StoreId};
+use rusqlite::{Connection, OpenFlags};
+use thiserror::Error;
+use uuid::Uuid;
+
+use super::SqliteSettings;
+
+/// Marks the file as ours ("INVE").
+const APPLICATION_ID: i32 = 0x494e_5645;
+
+/// The version of the tables.
+const TABLES_VERSION: i32 = 1;
+
+/// `head`: the position of the stream's last event. `previous`: that of the stream's event before this one, 0 at the first.
+/// `remaining`: how many events of the same group follow. `prefix`: the first eight bytes of an append id, so that its index
+/// stays narrow.
+const TABLES: &str = "
+    CREATE TABLE streams (
+        key INTEGER PRIMARY KEY,
+        id BLOB NOT NULL UNIQUE,
+        version INTEGER NOT NULL,
+        head INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE events (
+        position INTEGER PRIMARY KEY,
+        stream INTEGER NOT NULL,
+        version INTEGER NOT NULL,
+        previous INTEGER NOT NULL,
+        remaining INTEGER NOT NULL,
+        recorded_at INTEGER NOT NULL,
+        event_id BLOB NOT NULL,
+        type TEXT NOT NULL,
+        data TEXT NOT NULL,
+        metadata TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE append_ids (
+        prefix INTEGER NOT NULL,
+        append_id BLOB NOT NULL,
+        request_hash BLOB NOT NULL,
+        result BLOB NOT NULL,
+        position INTEGER
+    ) STRICT;
+    CREATE INDEX append_ids_by_prefix ON append_ids (prefix);
+";
+
+/// How long a connection waits for another one's lock; only a checkpoint ever holds one for long.
+const BUSY_TIMEOUT_MS: u64 = 5_000;
+
+/// The same for a repair, which is tried again with the next append.
+const REPAIR_BUSY_TIMEOUT_MS: u64 = 100;
+
+/// Why a file can't be used as an event store.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// `SQLite` refuses it.
+    #[error("the event store can't be opened: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// No connection for readers can be made.
+    #[error("the event store can't be opened for reading: {0}")]
+    Pool(#[from] r2d2::Error),
+    /// The file belongs to another program.
+    #[error("the file is not an event store of this service (application id {0})")]
+    Foreign(i32),
+    /// The file was written by a newer version of this program.
+    #[error("the event store has tables of version {0}, this program knows {TABLES_VERSION}")]
+    Newer(i32),
+    /// A PRAGMA did not take.
+    #[error("{name} is {actual}, it has to be {expected}")]
+    Pragma {
+        /// Which one.
+        name: &'static str,
+        /// What it is.
+        actual: String,
+        /// What it has to be.
+        expected: String,
+    },
+    /// The writer can't be started.
+    #[error("the event store's writer can't be started: {0}")]
+    Thread(io::Error),
+}
+
+/// A connection that may write, on tables that are there.
+pub(super) fn open_writer(path: &Path, settings: &SqliteSettings) -> Result<Connection, OpenError> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS))?;
+    let application_id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables_version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let objects: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match (application_id, tables_version) {
+        (0, 0) if objects == 0 => {
+            set(&connection, settings)?;
+            let marks = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {TABLES_VERSION};");
+            connection.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} {marks} COMMIT;"))?;
+        }
+        (APPLICATION_ID, TABLES_VERSION) => set(&connection, settings)?,
+        (APPLICATION_ID, newer) => return Err(OpenError::Newer(newer)),
+        (foreign, _) => return Err(OpenError::Foreign(foreign)),
+    }
+    Ok(connection)
+}
+
+/// Makes a pooled connection one that can only read.
+pub(super) fn prepare_reader(connection: &Connection, settings: &SqliteSettings) -> Result<(), OpenError> {
+    set(connection, settings)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(())
+}
+
+/// A connection that was just made, for a repair.
+pub(super) fn open_for_repair(path: &Path, settings: &SqliteSettings) -> Result<Connection, OpenError> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    set(&connection, settings)?;
+    connection.busy_timeout(Duration::from_millis(REPAIR_BUSY_TIMEOUT_MS))?;
+    Ok(connection)
+}
+
+/// PRAGMAs are per connection; each is read back, because one that is not understood is ignored without a word.
+fn set(connection: &Connection, settings: &SqliteSettings) -> Result<(), OpenError> {
+    connection.busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS))?;
+    pragma(connection, "journal_mode", "wal", "wal")?;
+    pragma(connection, "synchronous", "FULL", "2")?;
+    let cache = format!("-{}", settings.cache_kib);
+    pragma(connection, "cache_size", &cache, &cache)?;
+    let pages = settings.wal_autocheckpoint_pages.to_string();
+    pragma(connection, "wal_autocheckpoint", &pages, &pages)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(())
+}
+
+fn pragma(connection: &Connection, name: &'static str, value: &str, expected: &str) -> Result<(), OpenError> {
+    connection.execute_batch(&format!("PRAGMA {name} = {value};"))?;
+    let actual = connection.pragma_query_value(None, name, |row| {
+        let value: rusqlite::types::Value = row.get(0)?;
+        Ok(match value {
+            rusqlite::types::Value::Integer(number) => number.to_string(),
+            rusqlite::types::Value::Text(text) => text,
+            other => format!("{other:?}"),
+        })
+    })?;
+    if actual == expected { Ok(()) } else { Err(OpenError::Pragma { name, actual, expected: expected.to_owned() }) }
+}
+
+/// The first byte of a stock's stream id.
+const INVENTORY: u8 = 1;
+
+/// How a stream's id is kept: its kind, then its parts.
+pub(super) fn stream_to_blob(stream: StreamId) -> [u8; 33] {
+    let StreamId::Inventory(stock_id) = stream;
+    let mut blob = [INVENTORY; 33];
+    blob[1..17].copy_from_slice(stock_id.product_id.uuid().as_bytes());
+    blob[17..].copy_from_slice(stock_id.store_id.uuid().as_bytes());
+    blob
+}
+
+/// The stream whose id is kept so; `None` when there is no such kind.
+pub(super) fn stream_of_blob(blob: &[u8]) -> Option<StreamId> {
+    let (&kind, parts) = blob.split_first()?;
+    let (product, store) = parts.split_at_checked(16)?;
+    let stock_id = StockId {
+        product_id: ProductId::new(Uuid::from_slice(product).ok()?),
+        store_id: StoreId::new(Uuid::from_slice(store).ok()?),
+    };
+    (kind == INVENTORY).then_some(StreamId::Inventory(stock_id))
+}

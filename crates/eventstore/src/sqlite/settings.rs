@@ -1,0 +1,34 @@
+//! The store's bounds.
+
+/// Every bound of the store.
+#[derive(Clone, Copy, Debug)]
+pub struct SqliteSettings {
+    /// Connections that read, at most.
+    pub readers_max: u32,
+    /// How long a read waits for a connection, in milliseconds.
+    pub reader_wait_ms_max: u64,
+    /// Batches that may wait for the writer; appending waits when there are more.
+    pub writer_queue_batches_max: usize,
+    /// Streams whose version and last position the writer keeps in memory.
+    pub streams_remembered_max: usize,
+    /// Page cache of each connection, in KiB.
+    pub cache_kib: u32,
+    /// Pages in the write-ahead log after which it is taken into the file.
+    pub wal_autocheckpoint_pages: u32,
+    /// Events in one page of the log, at most (but for a last group that is not split).
+    pub log_page_events_max: usize,
+}
+
+impl Default for SqliteSettings {
+    fn default() -> Self {
+        Self {
+            readers_max: 4,
+            reader_wait_ms_max: 5_000,
+            writer_queue_batches_max: 64,
+            streams_remembered_max: 100_000,
+            cache_kib: 16_384,
+            wal_autocheckpoint_pages: 1_000,
+            log_page_events_max: 8_192,
+        }
+    }
+}

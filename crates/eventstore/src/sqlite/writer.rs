@@ -1,0 +1,269 @@
+//! The one thread that writes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use inventory_application::Position;
+use inventory_application::ports::{AppendGroup, AppendOutcome, StoreError};
+use rusqlite::Connection;
+use thiserror::Error;
+use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::SqliteSettings;
+use super::append::{Failure, Heads, append, check_only};
+use super::schema::{OpenError, open_for_repair, open_writer};
+
+/// What the thread is asked to do.
+pub(super) enum Job {
+    /// Make a batch durable.
+    Append {
+        /// The batch.
+        batch: Arc<Vec<AppendGroup>>,
+        /// Who waits for it.
+        reply: oneshot::Sender<Result<Vec<AppendOutcome>, StoreError>>,
+    },
+    /// Take nothing new, and end after all that was accepted.
+    Close,
+}
+
+/// How long the writer waits between two tries to repair the file.
+const REPAIR_PAUSE: Duration = Duration::from_millis(250);
+
+/// The connection that writes, and what it knows of the streams.
+pub(super) struct Writer {
+    path: PathBuf,
+    settings: SqliteSettings,
+    /// `None` from a failed commit on, until the file is known to be sound.
+    connection: Option<Connection>,
+    heads: Heads,
+}
+
+/// The file is not known to be sound yet.
+#[derive(Debug, Error)]
+#[error("a commit has failed, and the file can't be repaired yet: {0}")]
+struct NotRepaired(String);
+
+impl Writer {
+    pub(super) fn open(path: &Path, settings: &SqliteSettings) -> Result<Self, OpenError> {
+        let connection = open_writer(path, settings)?;
+        let heads = Heads::read(&connection, settings.streams_remembered_max)?;
+        Ok(Self { path: path.to_owned(), settings: *settings, connection: Some(connection), heads })
+    }
+
+    pub(super) fn head(&self) -> Position {
+        self.heads.last_position()
+    }
+
+    pub(super) fn run(
+        mut self,
+        mut jobs: mpsc::Receiver<Job>,
+        announce: &watch::Sender<Position>,
+        poisoned: &AtomicBool,
+    ) {
+        while let Some(job) = jobs.blocking_recv() {
+            let Job::Append { batch, reply } = job else {
+                jobs.close();
+                continue;
+            };
+            let outcome = self.append(&batch);
+            poisoned.store(self.connection.is_none(), Ordering::Relaxed);
+            self.announce(announce);
+            drop(reply.send(outcome)); // Who asked may have gone; what is done stays done.
+            if self.connection.is_none() && !self.repair_or_refuse(&mut jobs) {
+                return;
+            }
+            poisoned.store(false, Ordering::Relaxed);
+            self.announce(announce); // A repair may find that the commit was good after all.
+        }
+        if let Some(connection) = &self.connection {
+            // A failure leaves the write-ahead log for the next start.
+            drop(checkpoint(connection));
+        }
+    }
+
+    /// Tries to repair the file until it is sound, without waiting for a caller: a node that isn't ready gets none. Whoever
+    /// asks meanwhile is told that nothing has happened. `false` when the store is closed before that.
+    fn repair_or_refuse(&mut self, jobs: &mut mpsc::Receiver<Job>) -> bool {
+        loop {
+            let Err(error) = self.repair() else { return true };
+            let error = Arc::new(error);
+            thread::sleep(REPAIR_PAUSE);
+            loop {
+                match jobs.try_recv() {
+                    Ok(Job::Append { reply, .. }) => {
+                        drop(reply.send(Err(StoreError::Unavailable(Box::new(Arc::clone(&error))))));
+                    }
+                    Ok(Job::Close) => jobs.close(),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return false,
+                }
+            }
+        }
+    }
+
+    fn announce(&self, announce: &watch::Sender<Position>) {
+        announce.send_if_modified(|announced| std::mem::replace(announced, self.head()) < self.head());
+    }
+
+    fn append(&mut self, batch: &[AppendGroup]) -> Result<Vec<AppendOutcome>, StoreError> {
+        let Some(connection) = &mut self.connection else {
+            return Err(StoreError::Unavailable(Box::new(NotRepaired("nobody has tried".into()))));
+        };
+        let is_check_only = batch.iter().all(|group| group.key.is_none() && group.event_count() == 0);
+        let outcome = if is_check_only {
+            check_only(connection, &mut self.heads, batch)
+        } else {
+            append(connection, &mut self.heads, batch)
+        };
+        self.heads.trim();
+        outcome.map_err(|failure| match failure {
+            Failure::NothingHappened(error) => {
+                self.heads.forget_all();
+                StoreError::Unavailable(Box::new(error))
+            }
+            Failure::OutcomeUnknown(error) => {
+                self.connection = None;
+                StoreError::OutcomeUnknown(Box::new(error))
+            }
+        })
+    }
+
+    /// Writes the whole write-ahead log into the file and syncs both, on a fresh connection, before anything is
+    /// acknowledged again: what a failed sync has left in the page cache proves nothing.
+    fn repair(&mut self) -> Result<(), NotRepaired> {
+        let not_repaired = |error: &dyn std::fmt::Display| NotRepaired(error.to_string());
+        let fresh = open_for_repair(&self.path, &self.settings).map_err(|error| not_repaired(&error))?;
+        if !checkpoint(&fresh).map_err(|error| not_repaired(&error))? {
+            return Err(NotRepaired("the write-ahead log is busy".into()));
+        }
+        drop(fresh);
+        let connection = open_writer(&self.path, &self.settings).map_err(|error| not_repaired(&error))?;
+        let heads = Heads::read(&connection, self.settings.streams_remembered_max);
+        self.heads = heads.map_err(|error| not_repaired(&error))?;
+        self.connection = Some(connection);
+        Ok(())
+    }
+}
+
+/// Whether the whole write-ahead log has gone into the file.
+fn checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)).map(|busy| busy == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use inventory_application::StreamId;
+    use inventory_application::ports::{ExpectedVersion, Metadata, NewEvent, StreamAppend};
+    use inventory_application::{EventId, ports::AppendKey};
+    use inventory_domain::inventory::Event;
+    use inventory_domain::{ProductId, Quantity, Reason, StockId, StoreId, Timestamp};
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_failed_commit_poisons_the_writer_until_the_file_is_sound() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = Writer::open(&folder.path().join("events.db"), &SqliteSettings::default()).unwrap();
+        assert_eq!(positions(writer.append(&[group(0)])), [1]);
+        let reader = Connection::open(&writer.path).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM events").unwrap(); // Keeps the write-ahead log busy.
+        writer.connection.as_ref().unwrap().commit_hook(Some(|| true)).unwrap(); // Turns the commit into a rollback.
+        assert!(matches!(writer.append(&[group(1)]), Err(StoreError::OutcomeUnknown(_))));
+        assert!(writer.connection.is_none());
+        assert!(writer.repair().is_err(), "the write-ahead log is busy");
+        assert!(matches!(writer.append(&[group(1)]), Err(StoreError::Unavailable(_))), "no ack before the repair");
+        reader.execute_batch("COMMIT").unwrap();
+        writer.repair().unwrap();
+        assert_eq!(positions(writer.append(&[group(1)])), [2]);
+    }
+
+    #[test]
+    fn a_poisoned_writer_repairs_itself_without_being_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = Writer::open(&folder.path().join("events.db"), &SqliteSettings::default()).unwrap();
+        assert_eq!(positions(writer.append(&[group(0)])), [1]);
+        let reader = Connection::open(&writer.path).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM events").unwrap(); // Keeps the write-ahead log busy.
+        writer.connection.as_ref().unwrap().commit_hook(Some(|| true)).unwrap();
+        let (jobs, inbox) = mpsc::channel(1);
+        let (announce, appended) = watch::channel(writer.head());
+        let poisoned = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&poisoned);
+        let thread = thread::spawn(move || writer.run(inbox, &announce, &flag));
+        let append = |version| {
+            let (reply, outcome) = oneshot::channel();
+            jobs.blocking_send(Job::Append { batch: Arc::new(vec![group(version)]), reply }).unwrap();
+            outcome.blocking_recv().unwrap()
+        };
+        assert!(matches!(append(1), Err(StoreError::OutcomeUnknown(_))));
+        assert!(poisoned.load(Ordering::Relaxed));
+        assert!(matches!(append(1), Err(StoreError::Unavailable(_))), "no ack before the repair");
+        reader.execute_batch("COMMIT").unwrap();
+        while poisoned.load(Ordering::Relaxed) {
+            thread::yield_now();
+        }
+        assert_eq!(positions(append(1)), [2]);
+        assert_eq!(*appended.borrow(), Position(2));
+        jobs.blocking_send(Job::Close).unwrap();
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_full_disk_loses_the_batch_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = Writer::open(&folder.path().join("events.db"), &SqliteSettings::default()).unwrap();
+        assert_eq!(positions(writer.append(&[group(0)])), [1]);
+        let limit = |writer: &Writer, pages: u32| {
+            let limit = format!("PRAGMA max_page_count = {pages}");
+            writer.connection.as_ref().unwrap().query_row(&limit, [], |_| Ok(())).unwrap();
+        };
+        limit(&writer, 1); // As many pages as there are.
+        let large: Vec<AppendGroup> = (1..500).map(group).collect();
+        assert!(matches!(writer.append(&large), Err(StoreError::Unavailable(_))));
+        limit(&writer, 1_000_000);
+        assert_eq!(positions(writer.append(&large)), (2..501).collect::<Vec<u64>>());
+    }
+
+    #[test]
+    fn an_append_id_is_remembered_over_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.db");
+        let keyed = |hash| AppendGroup {
+            key: Some(AppendKey { append_id: [7; 16], request_hash: [hash; 16], result: b"told".to_vec() }),
+            ..group(0)
+        };
+        let mut writer = Writer::open(&path, &SqliteSettings::default()).unwrap();
+        assert_eq!(positions(writer.append(&[keyed(1)])), [1]);
+        drop(writer);
+        let mut writer = Writer::open(&path, &SqliteSettings::default()).unwrap();
+        let repeated = AppendOutcome::Repeated { result: b"told".to_vec(), position: Some(Position(1)) };
+        assert_eq!(writer.append(&[keyed(1)]).unwrap(), [repeated]);
+        assert_eq!(writer.append(&[keyed(2)]).unwrap(), [AppendOutcome::AppendIdReused]);
+    }
+
+    fn group(version: u64) -> AppendGroup {
+        let stock_id = StockId { product_id: ProductId::from_u128(1), store_id: StoreId::from_u128(1) };
+        let reason = Reason::new(&"x".repeat(500)).unwrap();
+        let event = Event::StockAdded { quantity: Quantity::new(1).unwrap(), reason };
+        let streams = vec![StreamAppend {
+            stream: StreamId::Inventory(stock_id),
+            expected: ExpectedVersion::of(version),
+            events: vec![NewEvent { event_id: EventId(Uuid::nil()), event }],
+        }];
+        let recorded_at = Timestamp::from_millis(0);
+        AppendGroup { key: None, streams, recorded_at, metadata: Arc::new(Metadata::default()) }
+    }
+
+    fn positions(outcome: Result<Vec<AppendOutcome>, StoreError>) -> Vec<u64> {
+        let position = |outcome| match outcome {
+            AppendOutcome::Appended { position: Some(Position(position)) } => position,
+            other => panic!("{other:?}"),
+        };
+        outcome.unwrap().into_iter().map(position).collect()
+    }
+}
