@@ -1,0 +1,54 @@
+//! Rows of stock levels, whatever they are clustered by.
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+
+use crate::projection::ProjectionError;
+use crate::stock_change::StockChange;
+
+/// A table with a row a stock. All statements number their values alike: store, product, quantity, reserved, version after,
+/// version before.
+pub(crate) struct StockRows {
+    pub(crate) create: &'static str,
+    pub(crate) insert: &'static str,
+    pub(crate) update: &'static str,
+    pub(crate) version: &'static str,
+}
+
+impl StockRows {
+    /// Applies each change to its row, which has to be at the version that the change starts from.
+    pub(crate) fn apply(&self, connection: &Connection, changes: &[StockChange]) -> Result<(), ProjectionError> {
+        let mut insert = connection.prepare_cached(self.insert)?;
+        let mut update = connection.prepare_cached(self.update)?;
+        for change in changes {
+            let store_id = change.stock_id.store_id.uuid();
+            let product_id = change.stock_id.product_id.uuid();
+            let (store_id, product_id) = (store_id.as_bytes(), product_id.as_bytes());
+            let (from, to) = (change.from_version.cast_signed(), change.to_version.cast_signed());
+            let values = params![store_id, product_id, change.quantity, change.reserved, to, from];
+            let rows = match from {
+                0 => insert.execute(&values[..5]).or_else(if_taken)?,
+                _ => update.execute(values)?,
+            };
+            if rows == 0 {
+                let (stock_id, row) = (change.stock_id, self.version_of(connection, change)?);
+                return Err(ProjectionError::Inapplicable { stock_id, row, expected: change.from_version });
+            }
+        }
+        Ok(())
+    }
+
+    fn version_of(&self, connection: &Connection, change: &StockChange) -> rusqlite::Result<u64> {
+        let mut version = connection.prepare_cached(self.version)?;
+        let (store_id, product_id) = (change.stock_id.store_id.uuid(), change.stock_id.product_id.uuid());
+        let found = version.query_row(params![store_id.as_bytes(), product_id.as_bytes()], |row| row.get::<_, i64>(0));
+        Ok(found.optional()?.unwrap_or(0).cast_unsigned())
+    }
+}
+
+/// A row that is there already counts as none inserted.
+fn if_taken(error: rusqlite::Error) -> rusqlite::Result<usize> {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::ConstraintViolation) => Ok(0),
+        _ => Err(error),
+    }
+}
