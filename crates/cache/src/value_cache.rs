@@ -1,0 +1,196 @@
+//! Values, and the floors that an old one doesn't get over.
+//!
+//! A value that was read as of a position is only taken in if nothing has invalidated its key since. Each invalidation
+//! leaves a floor for its key; there is room for so many floors, and one that has to go raises the floor of all keys. So no
+//! interleaving of slow reads and invalidations leaves an old value behind.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use inventory_application::Position;
+use lru::LruCache;
+use tokio::time::Instant;
+
+use crate::CacheKey;
+
+/// A bounded map from keys to values that are not old.
+pub(crate) struct ValueCache<V> {
+    values: LruCache<CacheKey, Kept<V>>,
+    time_to_live: Duration,
+    floors: LruCache<CacheKey, Position>,
+    global_floor: Position,
+    /// Every invalidation up to here has been heard.
+    seen: Position,
+}
+
+struct Kept<V> {
+    value: V,
+    as_of: Position,
+    kept_since: Instant,
+}
+
+impl<V: Clone> ValueCache<V> {
+    pub(crate) fn new(values_max: NonZeroUsize, floors_max: NonZeroUsize, time_to_live: Duration) -> Self {
+        Self {
+            values: LruCache::new(values_max),
+            time_to_live,
+            floors: LruCache::new(floors_max),
+            global_floor: Position::START,
+            seen: Position::START,
+        }
+    }
+
+    /// The value under `key`, and up to which position it is true: as nothing has invalidated it, that is at least the
+    /// last invalidation that was heard. None that is older than `at_least`, and none past its time.
+    pub(crate) fn get(&mut self, key: CacheKey, at_least: Position, now: Instant) -> Option<(V, Position)> {
+        let kept = self.values.get(&key)?;
+        let as_of = kept.as_of.max(self.seen);
+        if now.saturating_duration_since(kept.kept_since) >= self.time_to_live {
+            self.values.pop(&key);
+            return None;
+        }
+        (as_of >= at_least).then(|| (kept.value.clone(), as_of))
+    }
+
+    /// Takes in a value that was read as of `as_of`, unless its key was invalidated since.
+    pub(crate) fn fill(&mut self, key: CacheKey, value: V, as_of: Position, now: Instant) {
+        let floor = self.floors.peek(&key).copied().unwrap_or(self.global_floor);
+        let is_newer = self.values.peek(&key).is_none_or(|kept| as_of >= kept.as_of);
+        if as_of >= floor && is_newer {
+            self.values.put(key, Kept { value, as_of, kept_since: now });
+        }
+    }
+
+    /// Drops the values under `keys`: their sources have changed, up to `position`.
+    pub(crate) fn invalidate(&mut self, keys: impl Iterator<Item = CacheKey>, position: Position) {
+        for key in keys {
+            self.values.pop(&key);
+            if let Some((evicted, floor)) = self.floors.push(key, position)
+                && evicted != key
+            {
+                self.global_floor = self.global_floor.max(floor);
+            }
+        }
+        self.seen = self.seen.max(position);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.values.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use inventory_domain::ProductId;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What may happen, in any order. Readers are slow: they read at one time and fill at another.
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// The source changes under a key; the cache hears of it at once or when the next step of it is heard.
+        Change(u8),
+        /// The cache hears of all changes so far.
+        Hear,
+        /// A reader reads a key.
+        Read { reader: u8, key: u8 },
+        /// The reader fills in what it has read.
+        Fill(u8),
+        /// Somebody asks the cache.
+        Get(u8),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0u8..6).prop_map(Step::Change),
+            Just(Step::Hear),
+            (0u8..3, 0u8..6).prop_map(|(reader, key)| Step::Read { reader, key }),
+            (0u8..3).prop_map(Step::Fill),
+            (0u8..6).prop_map(Step::Get),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        /// Whatever the interleaving, a value is never older than the last change of its key that was heard of.
+        #[test]
+        fn no_interleaving_leaves_an_old_value(steps in prop::collection::vec(step(), 1..80)) {
+            let now = Instant::now();
+            let mut cache = ValueCache::new(count(3), count(2), Duration::from_secs(60));
+            let (mut position, mut unheard) = (Position(0), Vec::new());
+            let mut changed = HashMap::<u8, Position>::new(); // When a key changed last.
+            let mut heard = HashMap::<u8, Position>::new(); // What the cache has to know of that.
+            let mut read = HashMap::<u8, (u8, Position, Position)>::new();
+            for step in steps {
+                match step {
+                    Step::Change(of) => {
+                        position.0 += 1;
+                        changed.insert(of, position);
+                        unheard.push(of);
+                    }
+                    Step::Hear => {
+                        cache.invalidate(unheard.drain(..).map(key), position);
+                        heard.clone_from(&changed);
+                    }
+                    Step::Read { reader, key } => {
+                        let value = changed.get(&key).copied().unwrap_or_default();
+                        read.insert(reader, (key, value, position));
+                    }
+                    Step::Fill(reader) => if let Some((of, value, as_of)) = read.remove(&reader) {
+                        cache.fill(key(of), value, as_of, now);
+                    },
+                    Step::Get(of) => if let Some((value, as_of)) = cache.get(key(of), Position::START, now) {
+                        let last_heard = heard.get(&of).copied().unwrap_or_default();
+                        prop_assert!(value >= last_heard, "{value:?} is older than {last_heard:?}");
+                        let last = changed.get(&of).copied().unwrap_or_default();
+                        prop_assert!(value == last || last > as_of, "{value:?} is not true as of {as_of:?}");
+                    },
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_goes_when_its_time_is_over() {
+        let now = Instant::now();
+        let mut cache = ValueCache::new(count(3), count(3), Duration::from_secs(30));
+        cache.fill(key(1), "one", Position(1), now);
+        assert_eq!(cache.get(key(1), Position(1), now + Duration::from_millis(29_999)), Some(("one", Position(1))));
+        assert_eq!(cache.get(key(1), Position(1), now + Duration::from_secs(30)), None);
+        assert_eq!(cache.len(), 0);
+    }
+
+    #[test]
+    fn the_least_recently_used_value_makes_room() {
+        let now = Instant::now();
+        let mut cache = ValueCache::new(count(2), count(2), Duration::from_secs(30));
+        cache.fill(key(1), 1, Position(1), now);
+        cache.fill(key(2), 2, Position(1), now);
+        assert!(cache.get(key(1), Position(1), now).is_some());
+        cache.fill(key(3), 3, Position(1), now);
+        assert_eq!(cache.get(key(2), Position(1), now), None);
+        assert!(cache.get(key(1), Position(1), now).is_some());
+    }
+
+    #[test]
+    fn a_value_is_as_new_as_the_last_step_that_left_it_alone() {
+        let now = Instant::now();
+        let mut cache = ValueCache::new(count(2), count(2), Duration::from_secs(30));
+        cache.fill(key(1), 1, Position(5), now);
+        assert_eq!(cache.get(key(1), Position(6), now), None);
+        cache.invalidate([key(2)].into_iter(), Position(9));
+        assert_eq!(cache.get(key(1), Position(9), now), Some((1, Position(9))));
+    }
+
+    fn key(number: u8) -> CacheKey {
+        CacheKey::ProductInventory(ProductId::from_u128(number.into()))
+    }
+
+    fn count(number: usize) -> NonZeroUsize {
+        NonZeroUsize::new(number).unwrap()
+    }
+}
