@@ -1,0 +1,86 @@
+//! The command line: what can be asked of the binary.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Keeps the stock of every product in every store: never oversold, held while a customer pays, every change on record.
+#[derive(Debug, Parser)]
+#[command(name = "inventory", version, max_term_width = 100, after_help = EXAMPLES)]
+pub struct CommandLine {
+    /// A TOML file with the settings that differ from the defaults; variables such as `INVENTORY__SERVER__PORT` win over it
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  inventory serve --demo                  start on 127.0.0.1:8080 with sample data to try it on
+  inventory                               start on an embedded store in ./data
+  inventory replay baskets.csv.gz         replay sales into the store in ./data, and check every stock
+  inventory replay baskets.csv --url http://127.0.0.1:8080   the same against a running server";
+
+/// What is to be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the HTTP API until SIGTERM or Ctrl-C (what happens without a command, too)
+    Serve(Serve),
+    /// Replay baskets from a CSV file: restock, reserve, commit or release, then check that every stock adds up
+    Replay(Replay),
+    /// Print the version
+    Version,
+}
+
+/// Options of `serve`.
+#[derive(Debug, Default, Args)]
+pub struct Serve {
+    /// Fill an empty store with sample baskets, and print three things to try
+    #[arg(long)]
+    pub demo: bool,
+}
+
+/// Options of `replay`.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// Baskets as CSV or gzipped CSV, with the columns `transaction_timestamp`, `basket_id`, `household_id`, `store_id`,
+    /// `product_id`, `quantity`; sorted by time
+    pub file: PathBuf,
+    /// Replay over HTTP against a running server, instead of into the store that the settings name
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// How many baskets may be in flight at a time
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub in_flight: u16,
+}
+
+impl CommandLine {
+    /// What is to be done; serving, if nothing is said.
+    #[must_use]
+    pub fn into_command(self) -> Command {
+        self.command.unwrap_or(Command::Serve(Serve::default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn serving_is_the_default() {
+        let parse = |words: &[&str]| CommandLine::try_parse_from(words).map(CommandLine::into_command);
+        assert!(matches!(parse(&["inventory"]), Ok(Command::Serve(Serve { demo: false }))));
+        assert!(matches!(parse(&["inventory", "serve", "--demo"]), Ok(Command::Serve(Serve { demo: true }))));
+        assert!(matches!(parse(&["inventory", "replay", "x.csv"]), Ok(Command::Replay(_))));
+        assert!(parse(&["inventory", "replay"]).is_err());
+        assert!(parse(&["inventory", "replay", "x.csv", "--in-flight", "0"]).is_err());
+    }
+}

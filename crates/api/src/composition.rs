@@ -1,0 +1,313 @@
+//! The composition root: the one place that knows which adapter stands behind which port.
+
+use std::future::Future;
+use std::io;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use inventory_application::command_loop::CommandLoopPorts;
+use inventory_application::ports::{EventLog, EventStore, StockViews, StoreError};
+use inventory_application::{
+    AcknowledgedLevels, CommandLoop, CommandLoopSettings, CommandSender, StockQueries, StockQueriesSettings,
+};
+use inventory_cache::{CacheSettings, CachedStockViews};
+use inventory_eventstore::{DataFolder, DataFolderError, SqliteEventStore, SqliteSettings};
+use inventory_messaging::InProcessBus;
+use inventory_projections::{ProjectionRunner, ProjectionRunnerSettings, ReadModelSettings, SqliteReadModels};
+use inventory_resilience::{
+    BreakerSettings, BreakerState, CircuitBreaker, ResilientEventStore, ResilientStockViews, RetryPolicy, RetrySettings,
+};
+use slog::{Logger, error, o, warn};
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+use crate::health::{Health, Part, PartCondition};
+use crate::logging::business_events::{BusinessEvents, BusinessEventsWriter};
+use crate::server::Drain;
+use crate::settings::{EventStoreKind, Settings};
+use crate::system::{SystemClock, TimeOrderedIds};
+
+/// The name of the read models' file in the data folder.
+const READ_MODELS_FILE: &str = "read_models.db";
+
+/// What handlers and the command line work with.
+pub struct Services {
+    /// The way to the write side.
+    pub commands: CommandSender,
+    /// The read side.
+    pub queries: StockQueries,
+    /// How the node is.
+    pub health: Arc<Health>,
+    /// Whether the node is going down.
+    pub drain: Drain,
+    /// The lines for what is committed.
+    pub business_events: Arc<BusinessEvents>,
+    background: Background,
+}
+
+/// What works behind the services, in the order in which it has to end.
+struct Background {
+    command_loop: Worker,
+    projections: Worker,
+    business_log: BusinessEventsWriter,
+    store: Arc<SqliteEventStore>,
+}
+
+/// Why the services can't be put together.
+#[derive(Debug, Error)]
+pub enum CompositionError {
+    /// The data folder can't be had.
+    #[error(transparent)]
+    DataFolder(#[from] DataFolderError),
+    /// The event store can't be opened.
+    #[error(transparent)]
+    EventStore(#[from] inventory_eventstore::OpenError),
+    /// The event store can't be read.
+    #[error("{0}: {source}", source = std::error::Error::source(.0).map(ToString::to_string).unwrap_or_default())]
+    EventLog(StoreError),
+    /// The read models can't be opened.
+    #[error("{path}: {source}", path = path.display())]
+    ReadModels {
+        /// Their file.
+        path: PathBuf,
+        /// Why.
+        source: inventory_projections::OpenError,
+    },
+    /// The read models' checkpoints can't be read.
+    #[error("the read models' checkpoints can't be read: {0}")]
+    Checkpoints(String),
+    /// A thread can't be started.
+    #[error("a thread can't be started: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// Puts the services together and starts what works behind them.
+///
+/// # Errors
+///
+/// [`CompositionError`] says what can't be had.
+pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, CompositionError> {
+    let folder = Arc::new(DataFolder::open(&settings.data.dir)?);
+    let store = match settings.event_store.kind {
+        EventStoreKind::Sqlite => SqliteEventStore::open(Arc::clone(&folder), &sqlite_settings(settings))?,
+    };
+    let event_log: Arc<dyn EventLog> = Arc::clone(&store) as _;
+    let head = event_log.head().await.map_err(CompositionError::EventLog)?;
+    let path = folder.file(READ_MODELS_FILE);
+    let models = SqliteReadModels::open(&path, &read_model_settings(settings))
+        .map_err(|source| CompositionError::ReadModels { path, source })?;
+
+    let retry = RetryPolicy::new(retry_settings(settings));
+    let store_breaker = Arc::new(CircuitBreaker::new(breaker_settings(settings)));
+    let views_breaker = Arc::new(CircuitBreaker::new(breaker_settings(settings)));
+    let resilient_store = ResilientEventStore::new(Arc::clone(&store) as _, Arc::clone(&store_breaker), retry);
+    let resilient_views =
+        ResilientStockViews::new(Arc::clone(&models) as Arc<dyn StockViews>, Arc::clone(&views_breaker), retry);
+    let cached_views = Arc::new(CachedStockViews::new(Arc::new(resilient_views), cache_settings(settings)));
+    let acknowledged = Arc::new(AcknowledgedLevels::new(settings.reads.acknowledged_levels_max, head));
+
+    // The cache hears first: a level that is no longer acknowledged here must not be found old there.
+    let bus = InProcessBus::new(vec![Arc::clone(&cached_views) as _, Arc::clone(&acknowledged) as _]);
+    let runner = ProjectionRunner::new(event_log, models, Arc::new(bus), runner_settings(settings))
+        .map_err(|error| CompositionError::Checkpoints(error.to_string()))?;
+    let (checkpoint, status) = (runner.checkpoint(), runner.status());
+
+    let (business_events, business_log) = BusinessEvents::start(&settings.log, log)?;
+    let ports = CommandLoopPorts {
+        store: Arc::new(resilient_store) as Arc<dyn EventStore>,
+        clock: Arc::new(SystemClock),
+        ids: Arc::new(TimeOrderedIds),
+        acknowledged: Arc::clone(&acknowledged),
+        listener: Arc::clone(&business_events) as _,
+    };
+    let (commands, command_loop) = CommandLoop::new(ports, command_loop_settings(settings));
+    let query_settings = StockQueriesSettings { catch_up_ms_max: settings.reads.catch_up_ms_max };
+    let queries = StockQueries::new(acknowledged, cached_views, commands.clone(), checkpoint, query_settings);
+
+    let drain = Drain::default();
+    let poisoned = Arc::clone(&store);
+    let health = Health::new(
+        drain.clone(),
+        vec![
+            part("event_store", move || match (poisoned.is_poisoned(), store_breaker.state()) {
+                (true, _) => PartCondition::Down("a commit has failed, the file is being checked"),
+                (false, BreakerState::Open) => PartCondition::Down("too many calls have failed"),
+                (false, BreakerState::Closed | BreakerState::HalfOpen) => PartCondition::Fine,
+            }),
+            part("read_models", move || match views_breaker.state() {
+                BreakerState::Open => PartCondition::Degraded("too many calls have failed"),
+                BreakerState::Closed | BreakerState::HalfOpen => PartCondition::Fine,
+            }),
+            part("projections", move || {
+                let status = status();
+                if status.projections.iter().any(|projection| projection.stopped.is_some()) {
+                    PartCondition::Degraded("a projection has stopped")
+                } else if status.failure.is_some() {
+                    PartCondition::Degraded("the log or the read models can't be reached")
+                } else {
+                    PartCondition::Fine
+                }
+            }),
+        ],
+    );
+
+    let told = (runner.status(), log.new(o!("part" => "projections")));
+    let command_loop = Worker::start("command-loop", |stop| command_loop.run(stop))?;
+    let projections = Worker::start("projections", move |stop| async move {
+        let (status, log) = told;
+        let watched = watch_projections(status, log);
+        tokio::select! {
+            () = runner.run(stop) => (),
+            () = watched => (),
+        }
+    })?;
+    let background = Background { command_loop, projections, business_log, store };
+    Ok(Services { commands, queries, health: Arc::new(health), drain, business_events, background })
+}
+
+impl Services {
+    /// Finishes what was accepted and closes the stores, the write side first.
+    pub async fn close(self, log: &Logger) {
+        let Background { command_loop, projections, business_log, store } = self.background;
+        command_loop.stop(log).await;
+        projections.stop(log).await;
+        self.business_events.close();
+        business_log.finish(log);
+        store.close().await;
+    }
+}
+
+/// How often the projections' status is looked at, for the log.
+const STATUS_LOOK: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Says in the log, once each, what has gone wrong with the projections.
+async fn watch_projections(status: impl Fn() -> inventory_projections::RunnerStatus, log: Logger) {
+    let mut told = Vec::new();
+    let mut failure = None;
+    loop {
+        let now = status();
+        for projection in now.projections {
+            if let Some(reason) = projection.stopped.filter(|_| !told.contains(&projection.name)) {
+                error!(log, "projection_stopped"; "projection" => projection.name, "cause" => reason);
+                told.push(projection.name);
+            }
+        }
+        if now.failure != failure {
+            if let Some(cause) = &now.failure {
+                warn!(log, "projection_failed"; "cause" => cause);
+            }
+            failure = now.failure;
+        }
+        tokio::time::sleep(STATUS_LOOK).await;
+    }
+}
+
+/// A thread with a runtime of its own, and the way to end it.
+struct Worker {
+    name: &'static str,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Worker {
+    fn start<F: Future<Output = ()>>(
+        name: &'static str,
+        work: impl FnOnce(Stopped) -> F + Send + 'static,
+    ) -> io::Result<Self> {
+        let (stop, stopped) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        let body = move || runtime.block_on(work(Box::pin(async move { drop(stopped.await) })));
+        Ok(Self { name, stop, thread: thread::Builder::new().name(name.into()).spawn(body)? })
+    }
+
+    async fn stop(self, log: &Logger) {
+        let Self { name, stop, thread } = self;
+        drop(stop.send(())); // Whoever has ended already needs no telling.
+        let ended = tokio::task::spawn_blocking(move || thread.join()).await;
+        if !matches!(ended, Ok(Ok(()))) {
+            error!(log, "worker_ended_early"; "worker" => name);
+        }
+    }
+}
+
+/// Comes when a worker is to end.
+type Stopped = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+fn part(name: &'static str, condition: impl Fn() -> PartCondition + Send + Sync + 'static) -> Part {
+    Part { name, condition: Box::new(condition) }
+}
+
+fn sqlite_settings(settings: &Settings) -> SqliteSettings {
+    let section = &settings.event_store;
+    SqliteSettings {
+        readers_max: section.readers_max,
+        reader_wait_ms_max: section.reader_wait_ms_max,
+        writer_queue_batches_max: section.writer_queue_batches_max,
+        streams_remembered_max: section.streams_remembered_max,
+        cache_kib: section.cache_kib,
+        wal_autocheckpoint_pages: section.wal_autocheckpoint_pages,
+        log_page_events_max: section.log_page_events_max,
+    }
+}
+
+fn command_loop_settings(settings: &Settings) -> CommandLoopSettings {
+    let section = &settings.command_loop;
+    CommandLoopSettings {
+        queue_commands_max: section.queue_commands_max,
+        queue_wait_ms_max: section.queue_wait_ms_max,
+        batch_commands_max: section.batch_commands_max,
+        states_max: section.states_max,
+        loads_max: section.loads_max,
+        closed_reservations_remembered: section.closed_reservations_remembered,
+        conflict_tries_max: section.conflict_tries_max,
+        conflict_delay_ms_max: section.conflict_delay_ms_max,
+    }
+}
+
+fn read_model_settings(settings: &Settings) -> ReadModelSettings {
+    let section = &settings.read_model;
+    ReadModelSettings {
+        readers_max: section.readers_max,
+        reader_wait_ms_max: section.reader_wait_ms_max,
+        cache_kib: section.cache_kib,
+    }
+}
+
+fn runner_settings(settings: &Settings) -> ProjectionRunnerSettings {
+    let section = &settings.projections;
+    ProjectionRunnerSettings {
+        page_events_max: section.page_events_max,
+        linger_ms: section.linger_ms,
+        poll_ms: section.poll_ms,
+        retry_delay_ms_max: section.retry_delay_ms_max,
+    }
+}
+
+fn cache_settings(settings: &Settings) -> CacheSettings {
+    let section = &settings.cache;
+    // The settings' check has seen that neither is 0.
+    let at_least_one = |given| NonZeroUsize::new(given).unwrap_or(NonZeroUsize::MIN);
+    CacheSettings {
+        entries_max: at_least_one(section.entries_max),
+        ttl_ms: section.ttl_ms,
+        floors_max: at_least_one(section.floors_max),
+    }
+}
+
+fn breaker_settings(settings: &Settings) -> BreakerSettings {
+    let section = &settings.resilience;
+    BreakerSettings { failures_to_open: section.failures_to_open, open_for_ms: section.open_for_ms }
+}
+
+fn retry_settings(settings: &Settings) -> RetrySettings {
+    let section = &settings.resilience;
+    RetrySettings {
+        tries_max: section.tries_max,
+        first_delay_ms: section.first_delay_ms,
+        delay_multiplier: section.delay_multiplier,
+        delay_ms_max: section.delay_ms_max,
+        jitter: section.jitter,
+    }
+}

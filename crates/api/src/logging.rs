@@ -1,0 +1,84 @@
+//! Logs: one JSON object a line on standard output.
+//!
+//! What happens now and then goes through `slog-async`; what happens with every command, the business events, is handed
+//! over a batch at a time to a thread of its own. Both queues are bounded, and what they drop they count.
+
+pub mod business_events;
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use inventory_application::ports::Clock;
+use slog::{Drain, Level, LevelFilter, Logger, PushFnValue, Record, o};
+use slog_async::{Async, AsyncGuard, OverflowStrategy};
+use slog_json::Json;
+
+use crate::moment::Rfc3339;
+use crate::settings::{LogLevel, LogSettings};
+use crate::system::SystemClock;
+
+/// A logger that writes to standard output; dropping the guard writes what still waits.
+pub fn logger(settings: &LogSettings) -> (Logger, AsyncGuard) {
+    let json = Mutex::new(json_lines(WholeLines::default(), true));
+    let (drain, guard) = Async::new(json.fuse())
+        .chan_size(settings.queue_lines_max)
+        .overflow_strategy(OverflowStrategy::DropAndReport)
+        .build_with_guard();
+    (Logger::root(LevelFilter::new(drain, settings.level.into()).fuse(), o!()), guard)
+}
+
+/// One JSON object a record: its time, its level and its message as `event`, then its own values.
+fn json_lines<W: Write>(out: W, flush_each: bool) -> Json<W> {
+    Json::new(out)
+        .set_flush(flush_each)
+        .add_key_value(o!(
+            "event" => PushFnValue(|record: &Record<'_>, serializer| serializer.emit(record.msg())),
+            "level" => PushFnValue(|record: &Record<'_>, serializer| serializer.emit(level_name(record.level()))),
+            "timestamp" => PushFnValue(|_: &Record<'_>, serializer| {
+                serializer.emit(format_args!("{}", Rfc3339(SystemClock.now())))
+            }),
+        ))
+        .build()
+}
+
+fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::Critical => "critical",
+        Level::Error => "error",
+        Level::Warning => "warning",
+        Level::Info => "info",
+        Level::Debug => "debug",
+        Level::Trace => "trace",
+    }
+}
+
+impl From<LogLevel> for Level {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Trace => Self::Trace,
+            LogLevel::Debug => Self::Debug,
+            LogLevel::Info => Self::Info,
+            LogLevel::Warning => Self::Warning,
+            LogLevel::Error => Self::Error,
+            LogLevel::Critical => Self::Critical,
+        }
+    }
+}
+
+/// Gathers what is written and puts it out as a whole when flushed, so that two writers never share a line.
+#[derive(Clone, Debug, Default)]
+struct WholeLines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for WholeLines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut out = io::stdout().lock();
+        let written = out.write_all(&lines).and_then(|()| out.flush());
+        lines.clear();
+        written
+    }
+}

@@ -1,0 +1,145 @@
+//! One line for every stock event that this node has committed.
+
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use inventory_application::ports::{AppendGroup, CommitListener, CommittedGroup};
+use inventory_domain::ReservationId;
+use inventory_domain::inventory::Event;
+use slog::{Drain, Logger, error, info, o, warn};
+
+use super::{WholeLines, json_lines};
+use crate::settings::{LogLevel, LogSettings};
+
+/// A batch on its way to the log.
+type Batch = (Arc<Vec<AppendGroup>>, Vec<CommittedGroup>);
+
+/// Hears of commits and has them logged by a thread of its own; never waits for it.
+pub struct BusinessEvents {
+    batches: Mutex<Option<SyncSender<Batch>>>,
+    is_quiet: AtomicBool,
+    dropped: Arc<AtomicU64>,
+}
+
+/// The thread that writes the lines.
+pub struct BusinessEventsWriter(Option<JoinHandle<()>>);
+
+impl BusinessEvents {
+    /// Starts the thread, unless the settings leave these lines out; `log` hears of what goes wrong with them.
+    ///
+    /// # Errors
+    ///
+    /// When the thread can't be started.
+    pub fn start(settings: &LogSettings, log: &Logger) -> io::Result<(Arc<Self>, BusinessEventsWriter)> {
+        let dropped = Arc::new(AtomicU64::new(0));
+        let is_wanted =
+            settings.business_events && matches!(settings.level, LogLevel::Trace | LogLevel::Debug | LogLevel::Info);
+        if !is_wanted {
+            return Ok((
+                Arc::new(Self { batches: Mutex::new(None), is_quiet: AtomicBool::new(true), dropped }),
+                BusinessEventsWriter(None),
+            ));
+        }
+        let (sender, receiver) = sync_channel(settings.queue_batches_max);
+        let (log, counted) = (log.clone(), Arc::clone(&dropped));
+        let writer =
+            thread::Builder::new().name("business-events".into()).spawn(move || write(&receiver, &log, &counted))?;
+        let events = Self { batches: Mutex::new(Some(sender)), is_quiet: AtomicBool::new(false), dropped };
+        Ok((Arc::new(events), BusinessEventsWriter(Some(writer))))
+    }
+
+    /// Leaves out the lines of what is committed from now on, or stops doing so.
+    pub fn set_quiet(&self, is_quiet: bool) {
+        self.is_quiet.store(is_quiet, Ordering::Relaxed);
+    }
+
+    /// Ends the stream of lines; the writer still writes what waits.
+    pub fn close(&self) {
+        drop(self.batches.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+impl BusinessEventsWriter {
+    /// Waits until everything is written. Call [`BusinessEvents::close`] first.
+    pub fn finish(self, log: &Logger) {
+        if let Some(writer) = self.0
+            && writer.join().is_err()
+        {
+            error!(log, "business_log_ended_early");
+        }
+    }
+}
+
+impl CommitListener for BusinessEvents {
+    fn committed(&self, batch: &Arc<Vec<AppendGroup>>, committed: Vec<CommittedGroup>) {
+        if self.is_quiet.load(Ordering::Relaxed) {
+            return;
+        }
+        let batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(batches) = &*batches {
+            let events: usize = committed.iter().map(|done| batch[done.index].event_count()).sum();
+            if batches.try_send((Arc::clone(batch), committed)).is_err() {
+                self.dropped.fetch_add(events as u64, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+fn write(batches: &Receiver<Batch>, log: &Logger, dropped: &AtomicU64) {
+    let mut out = WholeLines::default();
+    let business = Logger::root(Mutex::new(json_lines(out.clone(), false)).fuse(), o!());
+    while let Ok((groups, committed)) = batches.recv() {
+        for done in committed {
+            write_group(&business, &groups[done.index], done);
+        }
+        if let Err(failure) = out.flush() {
+            error!(log, "business_log_failed"; "cause" => failure.to_string());
+        }
+        match dropped.swap(0, Ordering::Relaxed) {
+            0 => (),
+            events => warn!(log, "business_events_not_logged"; "events" => events),
+        }
+    }
+}
+
+/// The group's events, the last one at `done.position`.
+fn write_group(log: &Logger, group: &AppendGroup, done: CommittedGroup) {
+    let request_id = group.metadata.request_id.as_deref().unwrap_or_default();
+    let mut position = done.position.0 - group.event_count() as u64;
+    for appended in &group.streams {
+        let stock_id = appended.stream.stock_id();
+        for (event, version) in appended.events.iter().zip(appended.expected.version() + 1..) {
+            position += 1;
+            let (name, quantity, reservation_id) = said_of(&event.event);
+            info!(log, "{}", name;
+                "position" => position,
+                "version" => version,
+                "reservation_id" => reservation_id.map(|id| id.to_string()),
+                "quantity" => quantity,
+                "store_id" => %stock_id.store_id,
+                "product_id" => %stock_id.product_id,
+                "request_id" => request_id);
+        }
+    }
+}
+
+/// An event's name in the log, the units that it moved (or counted), and the reservation that it is about.
+fn said_of(event: &Event) -> (&'static str, Option<u64>, Option<ReservationId>) {
+    match event {
+        Event::StockAdded { quantity, .. } => ("stock_added", Some(quantity.units()), None),
+        Event::StockReserved { reservation_id, quantity, .. } => {
+            ("stock_reserved", Some(quantity.units()), Some(*reservation_id))
+        }
+        Event::StockCommitted { reservation_id, quantity, .. } => {
+            ("stock_committed", Some(quantity.units()), Some(*reservation_id))
+        }
+        Event::StockReleased { reservation_id, quantity, .. } => {
+            ("stock_released", Some(quantity.units()), Some(*reservation_id))
+        }
+        Event::ReservationExtended { reservation_id, .. } => ("reservation_extended", None, Some(*reservation_id)),
+        Event::StockAdjusted { counted, .. } => ("stock_adjusted", Some(counted.units()), None),
+    }
+}

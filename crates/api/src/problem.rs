@@ -1,0 +1,275 @@
+//! Every error, its status and its problem details (RFC 9457): the API's error reference.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER};
+use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
+use inventory_application::ports::StoreError;
+use inventory_application::{CommandError, QueryError};
+use inventory_domain::inventory::Rejection;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+/// What went wrong, as the client is told. What broke inside is kept for the log.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    kind: Kind,
+    detail: Option<String>,
+    /// Members beside those of the RFC, as the contract names them for the kind.
+    members: Map<String, Value>,
+    /// The methods that a path has, for the kind that names them.
+    allow: Option<&'static str>,
+    cause: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+/// A kind of problem: the end of its `type`, its status and its title.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Kind {
+    slug: &'static str,
+    status: u16,
+    title: &'static str,
+}
+
+macro_rules! kinds {
+    ($($name:ident = $slug:literal, $status:literal, $title:literal;)*) => {
+        impl Kind { $(const $name: Self = Self { slug: $slug, status: $status, title: $title };)* }
+    };
+}
+
+kinds! {
+    MALFORMED_JSON = "malformed-json", 400, "The body is not JSON";
+    NOT_FOUND = "not-found", 404, "There is nothing at this path";
+    STOCK_NOT_FOUND = "stock-not-found", 404, "Nobody has ever filled this stock";
+    RESERVATION_NOT_FOUND = "reservation-not-found", 404, "The stock knows no such reservation";
+    METHOD_NOT_ALLOWED = "method-not-allowed", 405, "The path has no such method";
+    INSUFFICIENT_STOCK = "insufficient-stock", 409, "Not enough units are available";
+    STOCK_LIMIT_EXCEEDED = "stock-limit-exceeded", 409, "The stock would hold too many units";
+    RESERVATION_EXISTS = "reservation-exists", 409, "The reservation id is taken";
+    RESERVATION_EXPIRED = "reservation-expired", 409, "The reservation has expired";
+    RESERVATION_COMMITTED = "reservation-committed", 409, "The reservation is committed";
+    RESERVATION_RELEASED = "reservation-released", 409, "The reservation is released";
+    BELOW_RESERVED = "below-reserved", 409, "Fewer units were counted than are reserved";
+    CONCURRENCY_CONFLICT = "concurrency-conflict", 409, "Others changed the stock at every try";
+    TOO_LARGE = "too-large", 413, "The body is too large";
+    UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type", 415, "The body has to be application/json";
+    INVALID_REQUEST = "invalid-request", 422, "The request has values that can't be";
+    EXCEEDS_RESERVATION = "exceeds-reservation", 422, "The reservation holds fewer units";
+    INTERNAL = "internal", 500, "Something broke";
+    NOT_IMPLEMENTED = "not-implemented", 501, "This part of the contract is not served yet";
+    OVERLOADED = "overloaded", 503, "Too much is asked at once";
+    UNAVAILABLE = "unavailable", 503, "The service can't do this now";
+    READ_MODEL_BEHIND = "read-model-behind", 503, "The read side is not there yet";
+    OUTCOME_UNKNOWN = "outcome-unknown", 504, "Whether it was done is not known";
+}
+
+/// How long a client that met an overload should wait, in seconds.
+const RETRY_AFTER_SECONDS: &str = "1";
+
+/// A field of a request, and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// The field's name or path, or a query parameter's or header's name.
+    pub field: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl Problem {
+    fn new(kind: Kind) -> Self {
+        Self { kind, detail: None, members: Map::new(), allow: None, cause: None }
+    }
+
+    fn detailed(kind: Kind, detail: impl Into<String>) -> Self {
+        Self { detail: Some(detail.into()), ..Self::new(kind) }
+    }
+
+    fn caused(kind: Kind, cause: impl Error + Send + Sync + 'static) -> Self {
+        Self { cause: Some(Arc::new(cause)), ..Self::new(kind) }
+    }
+
+    fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
+        self.members.insert(member.to_owned(), value.into());
+        self
+    }
+
+    /// The body is not JSON at all.
+    #[must_use]
+    pub fn malformed_json(detail: impl Into<String>) -> Self {
+        Self::detailed(Kind::MALFORMED_JSON, detail)
+    }
+
+    /// The request is well formed, but these of its values can't be.
+    #[must_use]
+    pub fn invalid_request(errors: &[FieldError]) -> Self {
+        let said = errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect::<Vec<_>>();
+        Self::detailed(Kind::INVALID_REQUEST, said.join("; ")).with("errors", json!(errors))
+    }
+
+    /// One value can't be.
+    #[must_use]
+    pub fn invalid_field(field: impl Into<String>, message: impl fmt::Display) -> Self {
+        Self::invalid_request(&[FieldError { field: field.into(), message: message.to_string() }])
+    }
+
+    /// The body has more bytes than the limit.
+    #[must_use]
+    pub fn too_large(bytes_max: usize) -> Self {
+        Self::detailed(Kind::TOO_LARGE, format!("the body may have {bytes_max} bytes"))
+    }
+
+    /// The body is of another type than JSON.
+    #[must_use]
+    pub fn unsupported_media_type() -> Self {
+        Self::new(Kind::UNSUPPORTED_MEDIA_TYPE)
+    }
+
+    /// There is nothing at the path.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(Kind::NOT_FOUND)
+    }
+
+    /// The path has only the methods in `allow`.
+    #[must_use]
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        let problem = Self::detailed(Kind::METHOD_NOT_ALLOWED, format!("the path has {allow}"));
+        Self { allow: Some(allow), ..problem }
+    }
+
+    /// Nobody has ever filled the stock, or the product in any store.
+    #[must_use]
+    pub fn stock_not_found(detail: impl Into<String>) -> Self {
+        Self::detailed(Kind::STOCK_NOT_FOUND, detail)
+    }
+
+    /// A part of the contract that is not served yet is asked for.
+    #[must_use]
+    pub fn not_implemented(what: &str) -> Self {
+        Self::detailed(Kind::NOT_IMPLEMENTED, format!("{what} is not served yet"))
+    }
+
+    /// The service is going down, or not up yet.
+    #[must_use]
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        Self::detailed(Kind::UNAVAILABLE, detail)
+    }
+
+    /// Something broke that no client can mend.
+    #[must_use]
+    pub fn internal(cause: impl Error + Send + Sync + 'static) -> Self {
+        Self::caused(Kind::INTERNAL, cause)
+    }
+
+    /// What broke inside, for the log.
+    #[must_use]
+    pub fn cause(&self) -> Option<&(dyn Error + Send + Sync)> {
+        self.cause.as_deref()
+    }
+
+    /// The end of the problem's `type`.
+    #[must_use]
+    pub fn slug(&self) -> &'static str {
+        self.kind.slug
+    }
+
+    /// The answer to the request with this id.
+    #[must_use]
+    pub fn response(&self, request_id: Option<&str>) -> HttpResponse {
+        let mut response = HttpResponseBuilder::new(self.status_code());
+        if let Some(allow) = self.allow {
+            response.insert_header((ALLOW, HeaderValue::from_static(allow)));
+        }
+        if self.kind.status == 503 {
+            response.insert_header((RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS)));
+        }
+        let mut body = Map::new();
+        body.insert("type".into(), format!("/problems/{}", self.kind.slug).into());
+        body.insert("title".into(), self.kind.title.into());
+        body.insert("status".into(), self.kind.status.into());
+        if let Some(detail) = &self.detail {
+            body.insert("detail".into(), detail.as_str().into());
+        }
+        if let Some(request_id) = request_id {
+            body.insert("instance".into(), request_id.into());
+        }
+        body.extend(self.members.clone());
+        response.content_type("application/problem+json").body(Value::Object(body).to_string())
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.kind.slug)
+    }
+}
+
+/// The middleware gives the answer its request id; see `request_context`.
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        self.response(None)
+    }
+}
+
+impl From<Rejection> for Problem {
+    fn from(rejection: Rejection) -> Self {
+        let detail = rejection.to_string();
+        match rejection {
+            Rejection::InsufficientStock { requested, available } => Self::detailed(Kind::INSUFFICIENT_STOCK, detail)
+                .with("requested", requested)
+                .with("available", available),
+            Rejection::StockLimitExceeded { .. } => Self::detailed(Kind::STOCK_LIMIT_EXCEEDED, detail),
+            Rejection::ReservationExists(_) => Self::detailed(Kind::RESERVATION_EXISTS, detail),
+            Rejection::ReservationNotFound(_) => Self::detailed(Kind::RESERVATION_NOT_FOUND, detail),
+            Rejection::ReservationExpired { .. } => Self::detailed(Kind::RESERVATION_EXPIRED, detail),
+            Rejection::ReservationCommitted(_) => Self::detailed(Kind::RESERVATION_COMMITTED, detail),
+            Rejection::ReservationReleased(_) => Self::detailed(Kind::RESERVATION_RELEASED, detail),
+            Rejection::ExceedsReservation { .. } => Self::detailed(Kind::EXCEEDS_RESERVATION, detail),
+            Rejection::BelowReserved { .. } => Self::detailed(Kind::BELOW_RESERVED, detail),
+        }
+    }
+}
+
+impl From<CommandError> for Problem {
+    fn from(error: CommandError) -> Self {
+        let detail = error.to_string();
+        match error {
+            CommandError::Rejected(rejection) => rejection.into(),
+            CommandError::Overloaded | CommandError::WaitedTooLong => Self::detailed(Kind::OVERLOADED, detail),
+            CommandError::ShuttingDown => Self::detailed(Kind::UNAVAILABLE, detail),
+            CommandError::Contended { .. } => Self::detailed(Kind::CONCURRENCY_CONFLICT, detail),
+            CommandError::Abandoned => Self::caused(Kind::OUTCOME_UNKNOWN, error),
+            CommandError::Store(ref store) => match **store {
+                StoreError::Unavailable(_) => Self::caused(Kind::UNAVAILABLE, error),
+                StoreError::OutcomeUnknown(_) => Self::caused(Kind::OUTCOME_UNKNOWN, error),
+                StoreError::Damaged(_) => Self::caused(Kind::INTERNAL, error),
+            },
+        }
+    }
+}
+
+impl From<QueryError> for Problem {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::View(error) => Self::caused(Kind::UNAVAILABLE, error),
+            QueryError::Behind { .. } => Self::detailed(Kind::READ_MODEL_BEHIND, error.to_string()),
+            QueryError::WriteSide(error) => error.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Problem {
+    /// The slug, and the names of the fields in error.
+    pub(crate) fn summary(&self) -> String {
+        let Some(errors) = self.members.get("errors").and_then(Value::as_array) else { return self.slug().to_owned() };
+        let fields = errors.iter().filter_map(|error| error["field"].as_str()).collect::<Vec<_>>();
+        format!("{}: {}", self.slug(), fields.join(" "))
+    }
+}

@@ -1,0 +1,205 @@
+//! The shop in this process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use inventory_application::ports::{Metadata, StoreError};
+use inventory_application::{Ask, CommandError, CommandSender, QueryError, StockQueries, StockRequest};
+use inventory_domain::inventory::{Command, Commit, Release, Reserve};
+use inventory_domain::{CustomerId, HoldFor, Level, OrderId, Quantity, Reason, ReservationId, StockId};
+use uuid::Uuid;
+
+use super::shop::{Shop, ShopError};
+use crate::problem::Problem;
+
+/// Enough that a full batch waits while another is being written, and far below what the queue takes.
+const OPERATIONS_MAX: usize = 2_048;
+
+/// How long to wait where the loop or the store asks for patience.
+const RETRY_AFTER: Duration = Duration::from_millis(50);
+
+/// Who the events are said to be from.
+const ACTOR: &str = "replay";
+
+/// Asks the command loop and the queries of this process.
+#[derive(Clone)]
+pub struct EmbeddedShop {
+    commands: CommandSender,
+    queries: StockQueries,
+    metadata: Arc<Metadata>,
+}
+
+impl EmbeddedShop {
+    /// A shop on this write side and this read side.
+    #[must_use]
+    pub fn new(commands: CommandSender, queries: StockQueries) -> Self {
+        let metadata = Arc::new(Metadata { actor: Some(ACTOR.to_owned()), ..Metadata::default() });
+        Self { commands, queries, metadata }
+    }
+
+    async fn change(&self, stock_id: StockId, command: Command) -> Result<(), ShopError> {
+        let metadata = Arc::clone(&self.metadata);
+        self.commands.send(StockRequest { stock_id, ask: Ask::Change(command), metadata }).await?;
+        Ok(())
+    }
+}
+
+#[async_trait(?Send)]
+impl Shop for EmbeddedShop {
+    fn operations_max(&self) -> usize {
+        OPERATIONS_MAX
+    }
+
+    async fn level(&self, stock_id: StockId) -> Result<Option<Level>, ShopError> {
+        Ok(self.queries.level(stock_id).await?)
+    }
+
+    async fn add(&self, stock_id: StockId, quantity: Quantity, reason: &Reason) -> Result<(), ShopError> {
+        self.change(stock_id, Command::Add { quantity, reason: reason.clone() }).await
+    }
+
+    async fn reserve(
+        &self,
+        stock_id: StockId,
+        quantity: Quantity,
+        customer_id: CustomerId,
+    ) -> Result<ReservationId, ShopError> {
+        let reservation_id = ReservationId::new(Uuid::now_v7());
+        let hold_for = Some(HoldFor::DEFAULT);
+        let reserve = Reserve { reservation_id, quantity, customer_id, hold_for };
+        self.change(stock_id, Command::Reserve(reserve)).await?;
+        Ok(reservation_id)
+    }
+
+    async fn commit(
+        &self,
+        stock_id: StockId,
+        reservation_id: ReservationId,
+        order_id: OrderId,
+    ) -> Result<(), ShopError> {
+        self.change(stock_id, Command::Commit(Commit { reservation_id, order_id, quantity: None })).await
+    }
+
+    async fn release(
+        &self,
+        stock_id: StockId,
+        reservation_id: ReservationId,
+        reason: &Reason,
+    ) -> Result<(), ShopError> {
+        self.change(stock_id, Command::Release(Release { reservation_id, reason: reason.clone() })).await
+    }
+}
+
+impl From<CommandError> for ShopError {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Rejected(rejection) => Self::Refused(Problem::from(rejection).slug().to_owned()),
+            CommandError::Overloaded | CommandError::WaitedTooLong | CommandError::Contended { .. } => busy(&error),
+            CommandError::ShuttingDown | CommandError::Abandoned => Self::Failed(Box::new(error)),
+            CommandError::Store(ref store) => match **store {
+                StoreError::Unavailable(_) => busy(&error),
+                StoreError::OutcomeUnknown(_) | StoreError::Damaged(_) => Self::Failed(Box::new(error)),
+            },
+        }
+    }
+}
+
+impl From<QueryError> for ShopError {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::View(_) | QueryError::Behind { .. } => busy(&error),
+            QueryError::WriteSide(error) => error.into(),
+        }
+    }
+}
+
+fn busy(error: &impl ToString) -> ShopError {
+    ShopError::Busy { retry_after: RETRY_AFTER, detail: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::path::Path;
+
+    use inventory_application::ports::{
+        AppendGroup, CommitListener, CommittedGroup, ProductLevels, StockViews, ViewError, Viewed,
+    };
+    use inventory_application::testing::{InMemoryEventStore, ManualClock, SequentialIds};
+    use inventory_application::{
+        AcknowledgedLevels, CommandLoop, CommandLoopSettings, Position, StockQueriesSettings,
+        command_loop::CommandLoopPorts,
+    };
+    use inventory_domain::inventory::Rejection;
+    use inventory_domain::{ProductId, Timestamp};
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::replay::{Progress, ReplayOptions, replay};
+
+    #[tokio::test]
+    async fn the_sample_adds_up() {
+        let shop = shop();
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/samples/baskets.csv");
+        for _ in 0..2 {
+            let report = replay(&shop, &ReplayOptions::new(&file), Progress::hidden()).await.unwrap();
+            assert!(report.is_clean() && report.refusals.is_empty() && report.retries == 0, "{report}");
+            assert!(report.commands() > 13_000, "{report}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_told_from_a_failure_and_from_a_full_queue() {
+        check(Rejection::InsufficientStock { requested: 2, available: 1 }.into(), "refused: insufficient-stock");
+        check(CommandError::Overloaded, "too busy: too many commands are waiting");
+        check(CommandError::Contended { tries: 3 }, "too busy: other nodes changed the stock at every one of 3 tries");
+        check(CommandError::Abandoned, "the shop failed");
+        check(CommandError::ShuttingDown, "the shop failed");
+        let store = |error| CommandError::Store(Arc::new(error));
+        check(store(StoreError::Unavailable("x".into())), "too busy: the event store is unavailable");
+        check(store(StoreError::OutcomeUnknown("x".into())), "the shop failed");
+        check(store(StoreError::Damaged("x".into())), "the shop failed");
+    }
+
+    #[track_caller]
+    fn check(error: CommandError, then: &str) {
+        assert_eq!(ShopError::from(error).to_string(), then);
+    }
+
+    /// A shop on a store in memory; must be called on a runtime, where its loop then runs.
+    fn shop() -> EmbeddedShop {
+        let acknowledged = Arc::new(AcknowledgedLevels::new(usize::MAX, Position::START));
+        let ports = CommandLoopPorts {
+            store: Arc::new(InMemoryEventStore::exclusive()),
+            clock: Arc::new(ManualClock::at(Timestamp::from_millis(0))),
+            ids: Arc::new(SequentialIds::default()),
+            acknowledged: Arc::clone(&acknowledged),
+            listener: Arc::new(Nobody),
+        };
+        let (commands, command_loop) = CommandLoop::new(ports, CommandLoopSettings::default());
+        tokio::spawn(command_loop.run(pending()));
+        let (_, checkpoint) = watch::channel(Position::START);
+        let settings = StockQueriesSettings { catch_up_ms_max: 0 };
+        let queries = StockQueries::new(acknowledged, Arc::new(Nobody), commands.clone(), checkpoint, settings);
+        EmbeddedShop::new(commands, queries)
+    }
+
+    /// Listens to nothing and knows nothing: what was acknowledged is all there is.
+    struct Nobody;
+
+    impl CommitListener for Nobody {
+        fn committed(&self, _: &Arc<Vec<AppendGroup>>, _: Vec<CommittedGroup>) {}
+    }
+
+    #[async_trait]
+    impl StockViews for Nobody {
+        async fn level(&self, _: StockId, as_of: Position) -> Result<Viewed<Option<Level>>, ViewError> {
+            Ok(Viewed { value: None, as_of })
+        }
+
+        async fn product(&self, _: ProductId, as_of: Position) -> Result<Viewed<ProductLevels>, ViewError> {
+            Ok(Viewed { value: Arc::default(), as_of })
+        }
+    }
+}

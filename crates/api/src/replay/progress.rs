@@ -1,0 +1,57 @@
+//! Shows how far a replay is.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+const TEMPLATE: &str = "{msg:13} [{bar:40}] {human_pos} of {human_len}, {per_sec}, {eta} to go";
+
+/// How often the bar is drawn while nothing moves, so that a stalled replay can be told from a slow one.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Where progress is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    is_shown: bool,
+}
+
+impl Progress {
+    /// A bar on stderr, if that is a terminal.
+    #[must_use]
+    pub const fn on_stderr() -> Self {
+        Self { is_shown: true }
+    }
+
+    /// None.
+    #[must_use]
+    pub const fn hidden() -> Self {
+        Self { is_shown: false }
+    }
+
+    pub(super) fn phase(self, name: &'static str, steps: usize) -> Phase {
+        let target = if self.is_shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(steps as u64), target);
+        if !bar.is_hidden() {
+            let style = ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
+            bar.set_style(style.progress_chars("=> "));
+            bar.set_message(name);
+            bar.enable_steady_tick(TICK);
+        }
+        Phase(bar)
+    }
+}
+
+/// A part of the replay; gone from the terminal when it is dropped.
+pub(super) struct Phase(ProgressBar);
+
+impl Phase {
+    pub(super) fn advance(&self) {
+        self.0.inc(1);
+    }
+}
+
+impl Drop for Phase {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

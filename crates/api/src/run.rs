@@ -1,0 +1,159 @@
+//! What each command of the command line does.
+
+use std::error::Error;
+use std::io::{self, Cursor, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use slog::{Logger, info, o};
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::command_line::{Command, CommandLine, Replay, Serve};
+use crate::composition::{Services, compose};
+use crate::logging::logger;
+use crate::replay::{EmbeddedShop, HttpShop, Plan, Progress, ReplayOptions, ReplayReport, replay, replay_plan};
+use crate::server::{listen, stop};
+use crate::settings::{LogLevel, Settings};
+
+/// The baskets that the demo replays.
+const SAMPLE: &[u8] = include_bytes!("../../../data/samples/baskets.csv");
+
+/// How many of them may be in flight.
+const SAMPLE_IN_FLIGHT: usize = 64;
+
+/// What went wrong, with all its causes.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct RunError(String);
+
+impl RunError {
+    fn of(error: &dyn Error) -> Self {
+        let mut said = error.to_string();
+        let mut cause = error.source();
+        while let Some(deeper) = cause {
+            let text = deeper.to_string();
+            if !said.contains(&text) {
+                said = format!("{said}: {text}");
+            }
+            cause = deeper.source();
+        }
+        Self(said)
+    }
+}
+
+/// Does what the command line says, and returns the code that the process ends with.
+///
+/// # Errors
+///
+/// [`RunError`] says what went wrong.
+pub fn run(command_line: CommandLine) -> Result<ExitCode, RunError> {
+    let config = command_line.config.clone();
+    let system = actix_web::rt::System::new();
+    match command_line.into_command() {
+        Command::Serve(options) => system.block_on(serve(config.as_deref(), options)),
+        Command::Replay(options) => system.block_on(replay_file(config.as_deref(), options)),
+        Command::Version => {
+            say(&mut io::stdout(), concat!("inventory ", env!("CARGO_PKG_VERSION")))?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn serve(config: Option<&Path>, options: Serve) -> Result<ExitCode, RunError> {
+    let settings = Settings::load(config).map_err(|error| RunError::of(&error))?;
+    // From here on, so that a stop that comes while the node starts is not lost.
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| RunError::of(&error))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| RunError::of(&error))?;
+    let (log, lines) = logger(&settings.log);
+    let services = compose(&settings, &log).await.map_err(|error| RunError::of(&error))?;
+    let address = (settings.server.host.as_str(), settings.server.port);
+    let listening = listen(&settings.server, &services, &log)
+        .map_err(|error| RunError(format!("{}:{} can't be listened on: {error}", address.0, address.1)))?;
+    let handle = listening.server.handle();
+    let server = actix_web::rt::spawn(listening.server);
+    let address = listening.addresses.first().map(ToString::to_string).unwrap_or_default();
+    info!(log, "serving"; "address" => &address, "data" => settings.data.dir.display().to_string());
+    if options.demo {
+        demo(&services, &address, &log).await?;
+    }
+    tokio::select! {
+        _ = terminate.recv() => (),
+        _ = interrupt.recv() => (),
+    }
+    info!(log, "stopping");
+    stop(&handle, &services.drain, Duration::from_secs(settings.server.drain_s_max), &log).await;
+    drop(server.await);
+    services.close(&log).await;
+    info!(log, "stopped");
+    drop(lines);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Fills an empty store with the sample baskets, and says what to try.
+async fn demo(services: &Services, address: &str, log: &Logger) -> Result<(), RunError> {
+    let plan = Plan::read(Cursor::new(SAMPLE), "the sample baskets", ReplayOptions::LINES_MAX)
+        .map_err(|error| RunError::of(&error))?;
+    let Some(stock_id) = plan.stocks.first().map(|stock| stock.stock_id) else { return Ok(()) };
+    let is_empty = services.queries.level(stock_id).await.map_err(|error| RunError::of(&error))?.is_none();
+    if is_empty {
+        services.business_events.set_quiet(true); // Thousands of lines that nobody has asked for.
+        let shop = EmbeddedShop::new(services.commands.clone(), services.queries.clone());
+        let done = replay_plan(&shop, &plan, SAMPLE_IN_FLIGHT, Progress::on_stderr()).await;
+        services.business_events.set_quiet(false);
+        let report = done.map_err(|error| RunError::of(&error))?;
+        say(&mut io::stderr(), &report)?;
+    }
+    let (product_id, store_id) = (stock_id.product_id, stock_id.store_id);
+    let path = format!("/api/v1/inventory/products/{product_id}/stores/{store_id}");
+    let stock = format!("\"product_id\":\"{product_id}\",\"store_id\":\"{store_id}\"");
+    let api = format!("http://{address}/api/v1/inventory");
+    let json = "-H 'content-type: application/json'";
+    say(
+        &mut io::stderr(),
+        format_args!(
+            "\nThe service is up. Add units, reserve one, look at the level:\n\n  \
+             curl -s {json} {api}/stock -d '{{{stock},\"quantity\":10,\"reason\":\"delivery\"}}'\n  \
+             curl -s {json} {api}/reserve -d '{{{stock},\"quantity\":1,\"customer_id\":\"{store_id}\"}}'\n  \
+             curl -s http://{address}{path}\n"
+        ),
+    )?;
+    info!(log, "demo_ready"; "try" => path, "baskets" => plan.baskets.len());
+    Ok(())
+}
+
+async fn replay_file(config: Option<&Path>, options: Replay) -> Result<ExitCode, RunError> {
+    let replay_options = ReplayOptions { in_flight: options.in_flight.into(), ..ReplayOptions::new(options.file) };
+    let report = match options.url {
+        Some(url) => {
+            let shop = HttpShop::new(&url, replay_options.in_flight).map_err(|error| RunError::of(&error))?;
+            replay(&shop, &replay_options, Progress::on_stderr()).await.map_err(|error| RunError::of(&error))?
+        }
+        None => replay_embedded(config, &replay_options).await?,
+    };
+    say(&mut io::stdout(), &report)?;
+    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn replay_embedded(config: Option<&Path>, options: &ReplayOptions) -> Result<ReplayReport, RunError> {
+    let mut settings = Settings::load(config).map_err(|error| RunError::of(&error))?;
+    settings.log.business_events = false;
+    if matches!(settings.log.level, LogLevel::Trace | LogLevel::Debug | LogLevel::Info) {
+        settings.log.level = LogLevel::Warning; // Standard output is for the report.
+    }
+    let (log, lines) = logger(&settings.log);
+    let log = log.new(o!("command" => "replay"));
+    let services = compose(&settings, &log).await.map_err(|error| RunError::of(&error))?;
+    let shop = EmbeddedShop::new(services.commands.clone(), services.queries.clone());
+    let done = replay(&shop, options, Progress::on_stderr()).await;
+    drop(shop);
+    services.close(&log).await;
+    drop(lines);
+    done.map_err(|error| RunError::of(&error))
+}
+
+/// Writes a line for a person.
+fn say(out: &mut dyn Write, what: impl std::fmt::Display) -> Result<(), RunError> {
+    writeln!(out, "{what}").map_err(|error| RunError::of(&error))
+}

@@ -1,0 +1,117 @@
+//! Serves HTTP until it is told to stop, then lets what is in work end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::{App, HttpServer, web};
+use slog::{Logger, warn};
+use tokio::time::{Instant, sleep};
+
+use crate::composition::Services;
+use crate::request_context::with_request_id;
+use crate::routes::routes;
+use crate::settings::ServerSettings;
+use crate::wire::json_body::BodyLimit;
+
+/// How often a stop looks whether the last request is answered.
+const DRAIN_LOOK: Duration = Duration::from_millis(10);
+
+/// How long the last answers get to leave their sockets.
+const LAST_BYTES: Duration = Duration::from_millis(100);
+
+/// Whether the node is going down, and how many requests are in work.
+#[derive(Clone, Debug, Default)]
+pub struct Drain(Arc<DrainState>);
+
+#[derive(Debug, Default)]
+struct DrainState {
+    is_draining: AtomicBool,
+    in_work: AtomicUsize,
+}
+
+/// One request in work, until it is dropped.
+#[derive(Debug)]
+pub struct InWork(Arc<DrainState>);
+
+impl Drain {
+    /// Whether the node is going down.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.0.is_draining.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request until the answer is dropped.
+    #[must_use]
+    pub fn enter(&self) -> InWork {
+        self.0.in_work.fetch_add(1, Ordering::Relaxed);
+        InWork(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for InWork {
+    fn drop(&mut self) {
+        self.0.in_work.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A server that listens: run it, and stop it by its handle.
+pub struct Listening {
+    /// Where it listens, in the order of what the host's name stands for.
+    pub addresses: Vec<SocketAddr>,
+    /// The work; it ends when the server has stopped.
+    pub server: Server,
+}
+
+/// Listens where the settings say.
+///
+/// # Errors
+///
+/// When the address can't be had.
+pub fn listen(settings: &ServerSettings, services: &Services, log: &Logger) -> io::Result<Listening> {
+    let commands = web::Data::new(services.commands.clone());
+    let queries = web::Data::new(services.queries.clone());
+    let health = web::Data::from(Arc::clone(&services.health));
+    let body_limit = web::Data::new(BodyLimit(settings.body_bytes_max));
+    let (log, drain) = (log.clone(), services.drain.clone());
+    let mut server = HttpServer::new(move || {
+        let (log, drain) = (log.clone(), drain.clone());
+        App::new()
+            .app_data(commands.clone())
+            .app_data(queries.clone())
+            .app_data(health.clone())
+            .app_data(body_limit.clone())
+            .configure(routes)
+            .wrap_fn(move |request, service| with_request_id(request, service, &log, &drain))
+    })
+    .max_connections(settings.connections_max)
+    .backlog(settings.backlog)
+    .keep_alive(Duration::from_secs(settings.keep_alive_s))
+    .client_request_timeout(Duration::from_millis(settings.head_wait_ms_max))
+    .shutdown_timeout(settings.drain_s_max)
+    .disable_signals();
+    if settings.workers > 0 {
+        server = server.workers(settings.workers);
+    }
+    let server = server.bind((settings.host.as_str(), settings.port))?;
+    Ok(Listening { addresses: server.addrs(), server: server.run() })
+}
+
+/// Accepts no more, waits until what was accepted is answered (bounded), and stops the server.
+pub async fn stop(server: &ServerHandle, drain: &Drain, longest: Duration, log: &Logger) {
+    drain.0.is_draining.store(true, Ordering::Relaxed);
+    server.pause().await;
+    let end = Instant::now() + longest;
+    while drain.0.in_work.load(Ordering::Relaxed) > 0 {
+        if Instant::now() >= end {
+            warn!(log, "drain_gave_up"; "requests" => drain.0.in_work.load(Ordering::Relaxed));
+            break;
+        }
+        sleep(DRAIN_LOOK).await;
+    }
+    sleep(LAST_BYTES).await;
+    server.stop(false).await; // Only idle connections are left, which would keep a graceful stop waiting.
+}

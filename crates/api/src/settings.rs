@@ -1,0 +1,249 @@
+//! The settings: the built-in defaults, then a file of the user's, then the environment; checked at start.
+
+use std::path::{Path, PathBuf};
+
+use config::{Config, Environment, File, FileFormat};
+use serde::Deserialize;
+use thiserror::Error;
+
+/// The defaults, as documented for users.
+const DEFAULT: &str = include_str!("../../../config/default.toml");
+
+/// What variables start with; `__` stands between the parts, as in `INVENTORY__SERVER__PORT`.
+const PREFIX: &str = "INVENTORY";
+
+/// All settings, one field a section. Each setting is explained in `config/default.toml`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "config/default.toml says what each one is")]
+pub struct Settings {
+    pub server: ServerSettings,
+    pub data: DataSettings,
+    pub event_store: EventStoreSettings,
+    pub command_loop: CommandLoopSection,
+    pub reads: ReadSettings,
+    pub cache: CacheSection,
+    pub read_model: ReadModelSettings,
+    pub projections: ProjectionSettings,
+    pub resilience: ResilienceSettings,
+    pub log: LogSettings,
+}
+
+macro_rules! sections {
+    ($($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[allow(missing_docs, reason = "config/default.toml says what each one is")]
+        pub struct $name { $(pub $field: $type,)* }
+    )*};
+}
+
+sections! {
+    /// `[server]`
+    ServerSettings {
+        host: String,
+        port: u16,
+        workers: usize,
+        connections_max: usize,
+        backlog: u32,
+        body_bytes_max: usize,
+        keep_alive_s: u64,
+        head_wait_ms_max: u64,
+        drain_s_max: u64,
+    }
+    /// `[data]`
+    DataSettings { dir: PathBuf, }
+    /// `[event_store]`
+    EventStoreSettings {
+        kind: EventStoreKind,
+        readers_max: u32,
+        reader_wait_ms_max: u64,
+        writer_queue_batches_max: usize,
+        streams_remembered_max: usize,
+        cache_kib: u32,
+        wal_autocheckpoint_pages: u32,
+        log_page_events_max: usize,
+    }
+    /// `[command_loop]`
+    CommandLoopSection {
+        queue_commands_max: usize,
+        queue_wait_ms_max: u64,
+        batch_commands_max: usize,
+        states_max: usize,
+        loads_max: usize,
+        closed_reservations_remembered: usize,
+        conflict_tries_max: u32,
+        conflict_delay_ms_max: u64,
+    }
+    /// `[reads]`
+    ReadSettings { acknowledged_levels_max: usize, catch_up_ms_max: u64, }
+    /// `[cache]`
+    CacheSection { entries_max: usize, ttl_ms: u64, floors_max: usize, }
+    /// `[read_model]`
+    ReadModelSettings { readers_max: u32, reader_wait_ms_max: u64, cache_kib: u32, }
+    /// `[projections]`
+    ProjectionSettings { page_events_max: usize, linger_ms: u64, poll_ms: u64, retry_delay_ms_max: u64, }
+    /// `[resilience]`
+    ResilienceSettings {
+        failures_to_open: u32,
+        open_for_ms: u64,
+        tries_max: u32,
+        first_delay_ms: u64,
+        delay_multiplier: f64,
+        delay_ms_max: u64,
+        jitter: f64,
+    }
+    /// `[log]`
+    LogSettings { level: LogLevel, business_events: bool, queue_lines_max: usize, queue_batches_max: usize, }
+}
+
+/// Which event store is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EventStoreKind {
+    /// One `SQLite` file.
+    Sqlite,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum LogLevel {
+    Trace,
+    Debug,
+    Info,
+    Warning,
+    Error,
+    Critical,
+}
+
+/// Why the settings can't be used; the message names the key.
+#[derive(Debug, Error)]
+pub enum SettingsError {
+    /// A source can't be read, or a value has the wrong type.
+    #[error("the settings can't be used: {0}")]
+    Unreadable(#[from] config::ConfigError),
+    /// A value is out of its range.
+    #[error("the setting {key} {problem}")]
+    OutOfRange {
+        /// The section and the name.
+        key: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl Settings {
+    /// The defaults, overridden by `file` where one is given, overridden by `INVENTORY__…` variables.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError`] names the key that is unknown, of the wrong type or out of range.
+    pub fn load(file: Option<&Path>) -> Result<Self, SettingsError> {
+        Self::load_with(file, Environment::with_prefix(PREFIX))
+    }
+
+    fn load_with(file: Option<&Path>, environment: Environment) -> Result<Self, SettingsError> {
+        let environment = environment.prefix_separator("__").separator("__");
+        let mut sources = Config::builder().add_source(File::from_str(DEFAULT, FileFormat::Toml));
+        if let Some(file) = file {
+            sources = sources.add_source(File::from(file).format(FileFormat::Toml));
+        }
+        let settings: Self = sources.add_source(environment).build()?.try_deserialize()?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> Result<(), SettingsError> {
+        let at_least_one = [
+            ("server.connections_max", self.server.connections_max),
+            ("server.body_bytes_max", self.server.body_bytes_max),
+            ("event_store.readers_max", self.event_store.readers_max as usize),
+            ("event_store.writer_queue_batches_max", self.event_store.writer_queue_batches_max),
+            ("event_store.streams_remembered_max", self.event_store.streams_remembered_max),
+            ("event_store.log_page_events_max", self.event_store.log_page_events_max),
+            ("command_loop.queue_commands_max", self.command_loop.queue_commands_max),
+            ("command_loop.batch_commands_max", self.command_loop.batch_commands_max),
+            ("command_loop.loads_max", self.command_loop.loads_max),
+            ("command_loop.conflict_tries_max", self.command_loop.conflict_tries_max as usize),
+            ("reads.acknowledged_levels_max", self.reads.acknowledged_levels_max),
+            ("cache.entries_max", self.cache.entries_max),
+            ("cache.floors_max", self.cache.floors_max),
+            ("read_model.readers_max", self.read_model.readers_max as usize),
+            ("projections.page_events_max", self.projections.page_events_max),
+            ("resilience.failures_to_open", self.resilience.failures_to_open as usize),
+            ("resilience.tries_max", self.resilience.tries_max as usize),
+            ("log.queue_lines_max", self.log.queue_lines_max),
+            ("log.queue_batches_max", self.log.queue_batches_max),
+        ];
+        for (key, value) in at_least_one {
+            ensure(value > 0, key, "must be at least 1")?;
+        }
+        let batch_max = self.command_loop.batch_commands_max;
+        let states_max = self.command_loop.states_max;
+        ensure(
+            states_max >= batch_max,
+            "command_loop.states_max",
+            format!("must be at least batch_commands_max, {batch_max}"),
+        )?;
+        ensure(self.projections.poll_ms > 0, "projections.poll_ms", "must be at least 1")?;
+        ensure((0.0..1.0).contains(&self.resilience.jitter), "resilience.jitter", "must be from 0 to below 1")?;
+        ensure(self.resilience.delay_multiplier >= 1.0, "resilience.delay_multiplier", "must be at least 1")?;
+        ensure(!self.data.dir.as_os_str().is_empty(), "data.dir", "must name a folder")
+    }
+}
+
+fn ensure(holds: bool, key: &'static str, problem: impl Into<String>) -> Result<(), SettingsError> {
+    if holds { Ok(()) } else { Err(SettingsError::OutOfRange { key, problem: problem.into() }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        let settings = load("", &[]).unwrap();
+        assert_eq!((settings.server.host.as_str(), settings.server.port), ("127.0.0.1", 8080));
+    }
+
+    #[test]
+    fn a_file_wins_over_the_defaults_and_a_variable_over_both() {
+        let file = "[server]\nport = 9000\nhost = '0.0.0.0'\n";
+        let settings = load(file, &[("INVENTORY__SERVER__PORT", "9001"), ("INVENTORY__DATA__DIR", "/tmp/x")]).unwrap();
+        assert_eq!((settings.server.host.as_str(), settings.server.port), ("0.0.0.0", 9001));
+        assert_eq!(settings.data.dir, Path::new("/tmp/x"));
+    }
+
+    #[test]
+    fn a_message_names_the_key() {
+        for (file, variable, named) in [
+            ("[server]\nprot = 1\n", None, "prot"),
+            ("[sevrer]\nport = 1\n", None, "sevrer"),
+            ("[server]\nport = 'x'\n", None, "server.port"),
+            ("[server]\nport = 70000\n", None, "server.port"),
+            ("[command_loop]\nstates_max = 1\n", None, "command_loop.states_max"),
+            ("[cache]\nentries_max = 0\n", None, "cache.entries_max"),
+            ("", Some(("INVENTORY__SERVER__PORT", "x")), "server.port"),
+            ("", Some(("INVENTORY__SERVER__PROT", "1")), "prot"),
+            ("", Some(("INVENTORY__EVENT_STORE__KIND", "paper")), "event_store.kind"),
+            ("", Some(("INVENTORY__LOG__LEVEL", "loud")), "log.level"),
+        ] {
+            let error = load(file, variable.as_slice()).unwrap_err().to_string();
+            assert!(error.contains(named), "{file:?} {variable:?}: {error}");
+        }
+        let error = Settings::load(Some(Path::new("no/such/file.toml"))).unwrap_err().to_string();
+        assert!(error.contains("no/such/file.toml"), "{error}");
+    }
+
+    fn load(file: &str, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        let mut named = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+        named.write_all(file.as_bytes()).unwrap();
+        let variables = variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Settings::load_with(Some(named.path()), Environment::with_prefix(PREFIX).source(Some(variables)))
+    }
+}

@@ -1,0 +1,216 @@
+//! Reads a request's body: its type, its size, its grammar, its fields, in this order.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::web::{Bytes, BytesMut};
+use actix_web::{FromRequest, HttpRequest, web};
+use futures_util::StreamExt;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::{Map, Value};
+
+use crate::problem::{FieldError, Problem};
+
+/// The largest body that is read, in bytes; as app data.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyLimit(pub usize);
+
+/// A body of JSON that is a `T`.
+#[derive(Debug)]
+pub struct JsonBody<T>(pub T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let payload = payload.take();
+        let checked = check_head(request);
+        Box::pin(async move {
+            let bytes_max = checked?;
+            let body = read(payload, bytes_max).await?;
+            parse(&body).map(Self)
+        })
+    }
+}
+
+/// Whether the headers promise a body that can be read; the most bytes that it may have.
+fn check_head(request: &HttpRequest) -> Result<usize, Problem> {
+    let BodyLimit(bytes_max) = *request.app_data::<web::Data<BodyLimit>>().ok_or_else(Problem::not_found)?.as_ref();
+    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !is_json(content_type) || request.headers().contains_key("content-encoding") {
+        return Err(Problem::unsupported_media_type());
+    }
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    match length.and_then(|length| length.parse::<usize>().ok()) {
+        Some(length) if length > bytes_max => Err(Problem::too_large(bytes_max)),
+        _ => Ok(bytes_max),
+    }
+}
+
+/// Whether a media type is `application/json`, in UTF-8 if it names a character set.
+fn is_json(content_type: &str) -> bool {
+    let mut parts = content_type.split(';').map(str::trim);
+    parts.next().is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json"))
+        && parts.all(|parameter| match parameter.split_once('=') {
+            Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+                value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+            }
+            _ => true,
+        })
+}
+
+async fn read(mut payload: Payload, bytes_max: usize) -> Result<Bytes, Problem> {
+    let Some(first) = payload.next().await else { return Ok(Bytes::new()) };
+    let first = first.map_err(unreadable)?;
+    let mut body = None;
+    while let Some(more) = payload.next().await {
+        let body = body.get_or_insert_with(|| BytesMut::from(&first[..]));
+        body.extend_from_slice(&more.map_err(unreadable)?);
+        if body.len() > bytes_max {
+            return Err(Problem::too_large(bytes_max));
+        }
+    }
+    let body = body.map_or(first, BytesMut::freeze);
+    if body.len() > bytes_max { Err(Problem::too_large(bytes_max)) } else { Ok(body) }
+}
+
+fn unreadable(error: PayloadError) -> Problem {
+    Problem::malformed_json(format!("the body ended early: {error}"))
+}
+
+/// The value that a body stands for.
+///
+/// # Errors
+///
+/// A problem that tells a body that is not JSON from one with values that can't be, and names their fields.
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| explain::<T>(body, &error))
+}
+
+/// Why the body is no `T`: read once more, slowly, to tell grammar from values and to name the fields.
+fn explain<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Problem {
+    if let Err(error) = std::str::from_utf8(body) {
+        return Problem::malformed_json(error.to_string());
+    }
+    // It skips values without reading them, so a number that fits no type is well formed all the same.
+    if let Err(error) = serde_json::from_slice::<IgnoredAny>(body) {
+        return Problem::malformed_json(error.to_string());
+    }
+    match serde_json::from_slice::<Value>(body) {
+        Ok(Value::Object(fields)) => Problem::invalid_request(&errors_of::<T>(fields, body)),
+        Ok(_) => Problem::invalid_field("", "must be an object"),
+        Err(_) => Problem::invalid_request(&[field_error(String::new(), &error.to_string())]),
+    }
+}
+
+/// The errors of all fields, as far as one can be told without the others: each field that is in error is noted and
+/// taken out until the rest is in order or only lacks fields.
+fn errors_of<T: DeserializeOwned>(mut fields: Map<String, Value>, body: &[u8]) -> Vec<FieldError> {
+    let mut errors: Vec<FieldError> = Vec::new();
+    if let Some(repeated) = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(body))
+        .err()
+        .map(|error| error.inner().to_string())
+        .filter(|message| message.starts_with("duplicate field"))
+    {
+        errors.push(field_error(String::new(), &repeated)); // Gone once the body is a map.
+    }
+    while let Err(error) = serde_path_to_error::deserialize::<_, T>(&Value::Object(fields.clone())) {
+        let path = error.path().to_string();
+        let found = field_error(if path == "." { String::new() } else { path }, &error.inner().to_string());
+        let is_new = errors.iter().all(|error| error.field != found.field);
+        let is_there = fields.remove(&found.field).is_some();
+        if is_new {
+            errors.push(found);
+        }
+        if !is_there {
+            break; // A field is missing: the first one that is, or one that was taken out.
+        }
+    }
+    errors
+}
+
+/// Names the field that the message names, where the path doesn't; leaves out the place in the text.
+fn field_error(path: String, message: &str) -> FieldError {
+    let message = message.split(" at line ").next().unwrap_or(message);
+    let named = message.split('`').nth(1).filter(|_| message.contains("field `"));
+    let field = if path.is_empty() { named.unwrap_or_default().to_owned() } else { path };
+    FieldError { field, message: message.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{AddStockRequest, AdjustStockRequest, ReserveStockRequest};
+
+    const ID: &str = "00000000-0000-4000-8000-000000000001";
+
+    #[test]
+    fn a_good_body_is_read() {
+        let uuids = format!(r#""product_id":"{ID}","store_id":"{ID}""#);
+        assert_eq!(check::<AddStockRequest>(&format!(r#"{{{uuids},"quantity":1,"reason":"x"}}"#)), "ok");
+        assert_eq!(check::<ReserveStockRequest>(&format!(r#"{{{uuids},"quantity":1,"customer_id":"{ID}"}}"#)), "ok");
+        let open = format!(r#"{{{uuids},"quantity":1,"customer_id":"{ID}","ttl_minutes":null,"reservation_id":null}}"#);
+        assert_eq!(check::<ReserveStockRequest>(&open), "ok");
+        assert_eq!(check::<AdjustStockRequest>(&format!(r#"{{{uuids},"quantity":0,"reason":"x"}}"#)), "ok");
+    }
+
+    #[test]
+    fn what_is_not_json_is_malformed() {
+        for body in ["", "{", "{]", "nul", r#"{"a":1}}"#, "\u{feff}{}", r#"{"quantity":01}"#] {
+            assert_eq!(check::<AddStockRequest>(body), "malformed-json", "{body:?}");
+        }
+        assert_eq!(
+            parse::<AddStockRequest>(b"{\"reason\":\"\xff\"}").map_err(|no| no.slug()).err(),
+            Some("malformed-json")
+        );
+    }
+
+    #[test]
+    fn every_field_in_error_is_named() {
+        let add = |fields: &str| check::<AddStockRequest>(&format!("{{{fields}}}"));
+        let uuids = format!(r#""product_id":"{ID}","store_id":"{ID}""#);
+        assert_eq!(check::<AddStockRequest>("[]"), "invalid-request: ");
+        assert_eq!(check::<AddStockRequest>("{}"), "invalid-request: product_id");
+        assert_eq!(add(&format!(r#"{uuids},"quantity":0,"reason":"x""#)), "invalid-request: quantity");
+        for quantity in
+            ["-1", "1000000001", "1e3", "1.0", "\"1\"", "null", "true", "[]", "99999999999999999999", "1e400"]
+        {
+            let body = format!(r#"{uuids},"quantity":{quantity},"reason":"x""#);
+            let field = if quantity == "1e400" { "" } else { "quantity" };
+            assert_eq!(add(&body), format!("invalid-request: {field}"), "{quantity}");
+        }
+        assert_eq!(add(&format!(r#"{uuids},"quantity":1,"reason":"x","extra":1"#)), "invalid-request: extra");
+        assert_eq!(add(&format!(r#"{uuids},"quantity":1,"reason":" ""#)), "invalid-request: reason");
+        assert_eq!(add(&format!(r#"{uuids},"quantity":1,"quantity":1,"reason":"x""#)), "invalid-request: quantity");
+        let all = r#""product_id":"x","store_id":7,"quantity":-1,"reason":"","colour":"red""#;
+        let mut named: Vec<String> = add(all)["invalid-request: ".len()..].split(' ').map(str::to_owned).collect();
+        named.sort();
+        assert_eq!(named, ["colour", "product_id", "quantity", "reason", "store_id"]);
+    }
+
+    #[test]
+    fn only_json_in_utf_8_is_json() {
+        for given in [
+            "application/json",
+            "Application/JSON; charset=UTF-8",
+            "application/json;charset=\"utf-8\"",
+            "application/json; x=y",
+        ] {
+            assert!(is_json(given), "{given}");
+        }
+        for given in ["", "text/plain", "application/jsonp", "application/json; charset=latin-1", "text/json"] {
+            assert!(!is_json(given), "{given}");
+        }
+    }
+
+    fn check<T: DeserializeOwned>(body: &str) -> String {
+        match parse::<T>(body.as_bytes()) {
+            Ok(_) => "ok".to_owned(),
+            Err(problem) => problem.summary(),
+        }
+    }
+}
