@@ -1,0 +1,15 @@
+//! Starts the real service for a test: the real binary, on a free port, with a data folder of its own.
+
+mod client;
+mod running_service;
+
+pub use client::{Answer, Client};
+pub use running_service::{RunningService, inventory, path_of};
+
+use uuid::Uuid;
+
+/// The UUID of the thing with this number.
+#[must_use]
+pub fn id(number: u128) -> String {
+    Uuid::from_u128(0x4000_8000_0000_0000_0000 + number).to_string()
+}
