@@ -116,7 +116,7 @@ fn the_demo_fills_an_empty_store_and_says_what_to_try() {
 /// What a command that fails says on standard error.
 #[track_caller]
 fn failure(command: &mut Command) -> String {
-    let done = command.stdin(Stdio::null()).output().unwrap();
+    let done = command.stdin(Stdio::null()).output().expect("it can be started");
     assert!(!done.status.success());
     String::from_utf8_lossy(&done.stderr).into_owned()
 }

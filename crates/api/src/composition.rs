@@ -224,7 +224,7 @@ impl Worker {
 
     async fn stop(self, log: &Logger) {
         let Self { name, stop, thread } = self;
-        drop(stop.send(())); // Whoever has ended already needs no telling.
+        stop.send(()).ok(); // Whoever has ended already needs no telling.
         let ended = tokio::task::spawn_blocking(move || thread.join()).await;
         if !matches!(ended, Ok(Ok(()))) {
             error!(log, "worker_ended_early"; "worker" => name);

@@ -61,6 +61,10 @@ impl FromRequest for RequestId {
 }
 
 /// Wraps every request: names it, and turns what went wrong into problem details that carry the name.
+///
+/// # Errors
+///
+/// What the wrapped service fails with, unchanged.
 pub fn with_request_id<S, B>(
     request: ServiceRequest,
     service: &S,

@@ -16,7 +16,7 @@ struct Integer<T> {
     null: Option<fn() -> T>,
 }
 
-impl<'de, T> Visitor<'de> for Integer<T> {
+impl<T> Visitor<'_> for Integer<T> {
     type Value = T;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -65,11 +65,11 @@ fn is_json(content_type: &str) -> bool {
 
 async fn read(mut payload: Payload, bytes_max: usize) -> Result<Bytes, Problem> {
     let Some(first) = payload.next().await else { return Ok(Bytes::new()) };
-    let first = first.map_err(unreadable)?;
+    let first = first.map_err(|error| unreadable(&error))?;
     let mut body = None;
     while let Some(more) = payload.next().await {
         let body = body.get_or_insert_with(|| BytesMut::from(&first[..]));
-        body.extend_from_slice(&more.map_err(unreadable)?);
+        body.extend_from_slice(&more.map_err(|error| unreadable(&error))?);
         if body.len() > bytes_max {
             return Err(Problem::too_large(bytes_max));
         }
@@ -78,7 +78,7 @@ async fn read(mut payload: Payload, bytes_max: usize) -> Result<Bytes, Problem> 
     if body.len() > bytes_max { Err(Problem::too_large(bytes_max)) } else { Ok(body) }
 }
 
-fn unreadable(error: PayloadError) -> Problem {
+fn unreadable(error: &PayloadError) -> Problem {
     Problem::malformed_json(format!("the body ended early: {error}"))
 }
 
