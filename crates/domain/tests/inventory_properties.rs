@@ -1,4 +1,5 @@
 //! What holds for every stock, whatever is asked of it.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use inventory_domain::inventory::{Adjust, Command, Commit, Event, Extend, Release, Reserve, decide, evolve};
 use inventory_domain::{

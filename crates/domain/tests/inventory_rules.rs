@@ -2,6 +2,7 @@
 //!
 //! The little language: `add 5`, `reserve r1 3 [30m|forever]`, `commit r1 [2]`, `release r1`, `extend r1 10m`,
 //! `count 7`. A moment in front (`@90s add 5`) sets the clock, counted from noon; it stays until the next one.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use inventory_domain::inventory::{
     Adjust, Command, Commit, Event, Extend, Rejection, Release, ReleaseCause, Reserve, decide, evolve,
