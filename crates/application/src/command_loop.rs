@@ -217,7 +217,8 @@ impl CommandLoop {
             }
             if let Some(parked) = self.parked.remove(&stream) {
                 self.parked_commands -= parked.len();
-                self.ready.extend(parked);
+                // In front: what is ready on the same stream, if anything is, came later.
+                parked.into_iter().rev().for_each(|waiting| self.ready.push_front(waiting));
             }
         }
     }

@@ -1,0 +1,264 @@
+//! A node without its outside: the command loop on a store that a test can hold up.
+#![allow(dead_code, unreachable_pub, reason = "each test file uses what it needs")]
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use inventory_application::command_loop::CommandLoopPorts;
+use inventory_application::ports::{
+    AppendGroup, AppendOutcome, CommitListener, CommittedGroup, EventLog, EventStore, LoadedStream, Metadata,
+    RecordedEvent, StoreError,
+};
+use inventory_application::testing::{InMemoryEventStore, ManualClock, SequentialIds};
+use inventory_application::{
+    AcknowledgedLevels, Ask, CommandError, CommandLoop, CommandLoopSettings, CommandSender, Position, StockAnswer,
+    StockRequest, StreamId,
+};
+use inventory_domain::inventory::{Command, Event, Release, Reserve, evolve};
+use inventory_domain::{
+    CustomerId, HoldFor, Inventory, Level, ProductId, Quantity, Reason, ReservationId, StockId, StoreId, Timestamp,
+};
+use tokio::sync::{oneshot, watch};
+use tokio::task::{JoinHandle, yield_now};
+
+/// What every clock shows at first: 2025-11-24T12:00:00Z.
+pub const NOON: Timestamp = Timestamp::from_millis(1_763_985_600_000);
+
+/// A command loop at work.
+pub struct Node {
+    pub clock: Arc<ManualClock>,
+    pub acknowledged: Arc<AcknowledgedLevels>,
+    pub heard: Arc<Heard>,
+    pub commands: CommandSender,
+    stop: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
+}
+
+/// What a listener was told.
+pub type Heard = Mutex<Vec<(Position, Level)>>;
+
+struct Listener(Arc<Heard>);
+
+impl CommitListener for Listener {
+    fn committed(&self, batch: &Arc<Vec<AppendGroup>>, committed: Vec<CommittedGroup>) {
+        assert!(committed.iter().all(|group| batch[group.index].event_count() > 0));
+        self.0.lock().unwrap().extend(committed.iter().map(|group| (group.position, group.level)));
+    }
+}
+
+impl Node {
+    pub fn on(store: &Arc<SlowStore>) -> Self {
+        Self::with(store, |_| ())
+    }
+
+    pub fn with(store: &Arc<SlowStore>, change: impl FnOnce(&mut CommandLoopSettings)) -> Self {
+        let mut settings = CommandLoopSettings::default();
+        change(&mut settings);
+        Self::over(store.clone(), settings)
+    }
+
+    pub fn over(store: Arc<dyn EventStore>, settings: CommandLoopSettings) -> Self {
+        let clock = Arc::new(ManualClock::at(NOON));
+        let acknowledged = Arc::new(AcknowledgedLevels::new(100, Position::START));
+        let heard = Arc::new(Heard::default());
+        let ports = CommandLoopPorts {
+            store,
+            clock: clock.clone(),
+            ids: Arc::new(SequentialIds::default()),
+            acknowledged: acknowledged.clone(),
+            listener: Arc::new(Listener(heard.clone())),
+        };
+        let (commands, command_loop) = CommandLoop::new(ports, settings);
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(command_loop.run(async move {
+            if stopped.await.is_err() {
+                std::future::pending::<()>().await; // The node was dropped; the loop ends with its last sender.
+            }
+        }));
+        Self { clock, acknowledged, heard, commands, stop: Mutex::new(Some((stop, running))) }
+    }
+
+    /// Sends a request, and waits for its answer elsewhere.
+    pub fn send(&self, request: StockRequest) -> JoinHandle<Result<StockAnswer, CommandError>> {
+        let commands = self.commands.clone();
+        tokio::spawn(async move { commands.send(request).await })
+    }
+
+    pub async fn ask(&self, request: StockRequest) -> Result<StockAnswer, CommandError> {
+        self.commands.send(request).await
+    }
+
+    /// Asks the loop to stop; the handle ends when it has.
+    pub fn stop(&self) -> JoinHandle<()> {
+        let (stop, running) = self.stop.lock().unwrap().take().unwrap();
+        stop.send(()).unwrap();
+        running
+    }
+}
+
+/// Lets everything run that can.
+pub async fn settled() {
+    for _ in 0..100 {
+        yield_now().await;
+    }
+}
+
+/// A store in memory that can be held up, fail and lose.
+pub struct SlowStore {
+    inner: InMemoryEventStore,
+    appends_go: watch::Sender<bool>,
+    loads_go: watch::Sender<bool>,
+    appends_until_fault: AtomicU64,
+    conflicts_always: AtomicBool,
+    batches: Mutex<Vec<usize>>,
+    pub loads: AtomicU64,
+}
+
+impl SlowStore {
+    pub fn over(inner: InMemoryEventStore) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            appends_go: watch::Sender::new(true),
+            loads_go: watch::Sender::new(true),
+            appends_until_fault: AtomicU64::new(u64::MAX),
+            conflicts_always: AtomicBool::new(false),
+            batches: Mutex::default(),
+            loads: AtomicU64::new(0),
+        })
+    }
+
+    pub fn hold_appends(&self) {
+        self.appends_go.send_replace(false);
+    }
+
+    pub fn let_appends_go(&self) {
+        self.appends_go.send_replace(true);
+    }
+
+    pub fn hold_loads(&self) {
+        self.loads_go.send_replace(false);
+    }
+
+    pub fn let_loads_go(&self) {
+        self.loads_go.send_replace(true);
+    }
+
+    /// The append after the next `others` does nothing, and nobody knows.
+    pub fn fail_next_append(&self, others: u64) {
+        self.appends_until_fault.store(others, Ordering::SeqCst);
+    }
+
+    /// Another node is always faster.
+    pub fn conflict_always(&self) {
+        self.conflicts_always.store(true, Ordering::SeqCst);
+    }
+
+    /// How many groups each append had.
+    pub fn batches(&self) -> Vec<usize> {
+        self.batches.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl EventStore for SlowStore {
+    async fn append(&self, batch: Arc<Vec<AppendGroup>>) -> Result<Vec<AppendOutcome>, StoreError> {
+        self.batches.lock().unwrap().push(batch.len());
+        self.appends_go.subscribe().wait_for(|go| *go).await.unwrap();
+        if self.appends_until_fault.fetch_sub(1, Ordering::SeqCst) == 0 {
+            return Err(StoreError::OutcomeUnknown("injected".into()));
+        }
+        if self.conflicts_always.load(Ordering::SeqCst) {
+            let lost = batch.iter().enumerate().map(|(place, group)| {
+                let stream = group.streams[0].stream;
+                match place {
+                    0 => AppendOutcome::Conflict { stream, actual: 1 },
+                    _ => AppendOutcome::Tainted { stream },
+                }
+            });
+            return Ok(lost.collect());
+        }
+        self.inner.append(batch).await
+    }
+
+    async fn load(&self, streams: Vec<StreamId>) -> Result<Vec<LoadedStream>, StoreError> {
+        self.loads.fetch_add(1, Ordering::SeqCst);
+        self.loads_go.subscribe().wait_for(|go| *go).await.unwrap();
+        self.inner.load(streams).await
+    }
+
+    fn is_exclusive(&self) -> bool {
+        self.inner.is_exclusive()
+    }
+}
+
+#[async_trait]
+impl EventLog for SlowStore {
+    async fn read(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
+        self.inner.read(after, limit).await
+    }
+
+    async fn head(&self) -> Result<Position, StoreError> {
+        self.inner.head().await
+    }
+
+    fn appended(&self) -> watch::Receiver<Position> {
+        self.inner.appended()
+    }
+}
+
+pub async fn log_of(log: &Arc<impl EventLog>) -> Vec<RecordedEvent> {
+    log.read(Position::START, usize::MAX).await.unwrap()
+}
+
+/// A stock's level by its events, and by nothing else.
+pub async fn fold(log: &Arc<impl EventLog>, number: u128) -> Level {
+    let all = log_of(log).await;
+    let of_stock = all.iter().filter(|event| event.stream == StreamId::Inventory(stock(number)));
+    of_stock.fold(Inventory::remembering(10), |state, event| evolve(state, &event.event, event.recorded_at)).level()
+}
+
+/// The reservations that a stock has ever granted.
+pub async fn held(log: &Arc<impl EventLog>, number: u128) -> BTreeSet<u128> {
+    let all = log_of(log).await;
+    let of_stock = all.iter().filter(|event| event.stream == StreamId::Inventory(stock(number)));
+    let reserved = of_stock.filter_map(|event| match &event.event {
+        Event::StockReserved { reservation_id, .. } => Some(reservation_id.uuid().as_u128()),
+        _ => None,
+    });
+    reserved.collect()
+}
+
+pub fn stock(number: u128) -> StockId {
+    StockId { product_id: ProductId::from_u128(number), store_id: StoreId::from_u128(7) }
+}
+
+pub fn add(number: u128, units: i64) -> StockRequest {
+    let (quantity, reason) = (Quantity::new(units).unwrap(), Reason::new("delivery").unwrap());
+    change(number, Command::Add { quantity, reason })
+}
+
+pub fn reserve(number: u128, id: u128, units: i64) -> StockRequest {
+    change(
+        number,
+        Command::Reserve(Reserve {
+            reservation_id: ReservationId::from_u128(id),
+            quantity: Quantity::new(units).unwrap(),
+            customer_id: CustomerId::from_u128(9),
+            hold_for: HoldFor::from_minutes(30).ok(),
+        }),
+    )
+}
+
+pub fn release(number: u128, id: u128) -> StockRequest {
+    let (reservation_id, reason) = (ReservationId::from_u128(id), Reason::new("left").unwrap());
+    change(number, Command::Release(Release { reservation_id, reason }))
+}
+
+pub fn level(number: u128) -> StockRequest {
+    StockRequest { stock_id: stock(number), ask: Ask::Level, metadata: Arc::new(Metadata::default()) }
+}
+
+fn change(number: u128, command: Command) -> StockRequest {
+    StockRequest { stock_id: stock(number), ask: Ask::Change(command), metadata: Arc::new(Metadata::default()) }
+}
