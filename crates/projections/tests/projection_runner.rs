@@ -37,6 +37,9 @@ async fn it_looks_by_itself_when_no_hint_comes() {
     let silent = Arc::new(Odd::over(&log));
     let settings = ProjectionRunnerSettings { poll_ms: 1, ..SETTINGS };
     let mut follower = Follower::start_with(&silent, &models, settings, Arc::new(Heard::default()));
+    while silent.reads.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await; // The first look finds nothing.
+    }
     shop.add(&log, 1, 1).await;
     follower.reaches(Position(1)).await;
 }
@@ -164,12 +167,13 @@ struct Odd {
     inner: Arc<InMemoryEventStore>,
     silence: watch::Sender<Position>,
     reads_that_fail: AtomicU32,
+    reads: AtomicU32,
 }
 
 impl Odd {
     fn over(inner: &Arc<InMemoryEventStore>) -> Self {
         let silence = watch::Sender::new(Position::START);
-        Self { inner: inner.clone(), silence, reads_that_fail: AtomicU32::new(0) }
+        Self { inner: inner.clone(), silence, reads_that_fail: AtomicU32::new(0), reads: AtomicU32::new(0) }
     }
 }
 
@@ -180,7 +184,9 @@ impl EventLog for Odd {
         if self.reads_that_fail.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count_down).is_ok() {
             return Err(StoreError::Unavailable("injected".into()));
         }
-        self.inner.read(after, limit).await
+        let page = self.inner.read(after, limit).await;
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        page
     }
 
     async fn head(&self) -> Result<Position, StoreError> {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use inventory_application::ports::{
     AppendGroup, AppendOutcome, EventLog, EventStore, ExpectedVersion, Metadata, NewEvent, Projected,
@@ -18,10 +19,14 @@ use inventory_projections::{
 };
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 /// Small, and quick to wake up.
 pub const SETTINGS: ProjectionRunnerSettings =
     ProjectionRunnerSettings { page_events_max: 3, linger_ms: 0, poll_ms: 60_000, retry_delay_ms_max: 50 };
+
+/// A test that has waited so long has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What has happened, by the write side's own account.
 #[derive(Default)]
@@ -116,18 +121,22 @@ impl Follower {
     }
 
     pub async fn reaches(&mut self, position: Position) {
-        self.checkpoint.wait_for(|reached| *reached >= position).await.unwrap();
+        let reached = self.checkpoint.wait_for(|reached| *reached >= position);
+        timeout(PATIENCE, reached).await.expect("it gets there").unwrap();
     }
 
     /// Waits until a status is as wanted.
     pub async fn is(&self, wanted: impl Fn(&RunnerStatus) -> bool) -> RunnerStatus {
-        loop {
-            let status = (self.status)();
-            if wanted(&status) {
-                return status;
+        let until_wanted = async {
+            loop {
+                let status = (self.status)();
+                if wanted(&status) {
+                    return status;
+                }
+                tokio::task::yield_now().await;
             }
-            tokio::task::yield_now().await;
-        }
+        };
+        timeout(PATIENCE, until_wanted).await.expect("it gets there")
     }
 
     pub async fn stop(self) {
