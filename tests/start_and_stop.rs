@@ -1,11 +1,12 @@
 //! Starting, stopping, and what a newcomer sees.
 
+use std::fs;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use inventory_tests::{RunningService, inventory};
+use inventory_tests::{RunningService, id, inventory};
 
 #[test]
 fn what_was_accepted_before_a_sigterm_is_finished() {
@@ -68,6 +69,33 @@ fn a_second_process_keeps_off_the_data() {
     second.arg("serve").env("INVENTORY__SERVER__PORT", "0").env("INVENTORY__DATA__DIR", service.data());
     let said = failure(&mut second);
     assert!(said.contains("another process"), "{said}");
+}
+
+#[test]
+fn read_models_are_built_anew_and_never_run_ahead_of_the_log() {
+    let mut service = RunningService::start();
+    assert_eq!(service.client().add(1, 1, 5).status, 201);
+    assert_eq!(service.client().add(1, 2, 7).status, 201);
+    let stop = |service: &mut RunningService| {
+        service.ask_to_stop();
+        assert!(service.wait().success());
+    };
+    stop(&mut service);
+    fs::remove_file(service.data().join("read_models.db")).unwrap();
+    let mut service = service.restart();
+    let path = format!("/api/v1/inventory/products/{}", id(1));
+    let quantities = |service: &RunningService| {
+        let product = service.client().get(&path);
+        product.body.as_array().unwrap().iter().map(|level| level["total"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(quantities(&service), [5, 7]);
+    stop(&mut service);
+    fs::remove_file(service.data().join("events.db")).unwrap();
+    let mut refused = inventory();
+    let said = failure(refused.arg("serve").env("INVENTORY__DATA__DIR", service.data()));
+    assert!(said.contains("read_models.db has events up to 2, but the log ends at 0"), "{said}");
+    fs::remove_file(service.data().join("read_models.db")).unwrap();
+    assert_eq!(service.restart().client().get(&path).status, 404);
 }
 
 #[test]

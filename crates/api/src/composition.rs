@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use inventory_application::command_loop::CommandLoopPorts;
 use inventory_application::ports::{EventLog, EventStore, StockViews, StoreError};
 use inventory_application::{
-    AcknowledgedLevels, CommandLoop, CommandLoopSettings, CommandSender, StockQueries, StockQueriesSettings,
+    AcknowledgedLevels, CommandLoop, CommandLoopSettings, CommandSender, Position, StockQueries, StockQueriesSettings,
 };
 use inventory_cache::{CacheSettings, CachedStockViews};
 use inventory_eventstore::{DataFolder, DataFolderError, SqliteEventStore, SqliteSettings};
@@ -38,6 +38,8 @@ pub struct Services {
     pub commands: CommandSender,
     /// The read side.
     pub queries: StockQueries,
+    /// Where the log ended when the services were started.
+    pub head_at_start: Position,
     /// How the node is.
     pub health: Arc<Health>,
     /// Whether the node is going down.
@@ -78,6 +80,19 @@ pub enum CompositionError {
     /// The read models' checkpoints can't be read.
     #[error("the read models' checkpoints can't be read: {0}")]
     Checkpoints(String),
+    /// The log was put back to an earlier state, and the read models were not.
+    #[error(
+        "{path} has events up to {checkpoint}, but the log ends at {head}: remove the file, it is built anew from the log",
+        path = path.display()
+    )]
+    ReadModelsAhead {
+        /// The read models' file.
+        path: PathBuf,
+        /// How far they are.
+        checkpoint: Position,
+        /// Where the log ends.
+        head: Position,
+    },
     /// A thread can't be started.
     #[error("a thread can't be started: {0}")]
     Thread(#[from] io::Error),
@@ -97,7 +112,7 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
     let head = event_log.head().await.map_err(CompositionError::EventLog)?;
     let path = folder.file(READ_MODELS_FILE);
     let models = SqliteReadModels::open(&path, &read_model_settings(settings))
-        .map_err(|source| CompositionError::ReadModels { path, source })?;
+        .map_err(|source| CompositionError::ReadModels { path: path.clone(), source })?;
 
     let retry = RetryPolicy::new(retry_settings(settings));
     let store_breaker = Arc::new(CircuitBreaker::new(breaker_settings(settings)));
@@ -113,6 +128,10 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
     let runner = ProjectionRunner::new(event_log, models, Arc::new(bus), runner_settings(settings))
         .map_err(|error| CompositionError::Checkpoints(error.to_string()))?;
     let (checkpoint, status) = (runner.checkpoint(), runner.status());
+    let furthest = status().projections.iter().map(|projection| projection.checkpoint).max().unwrap_or_default();
+    if furthest > head {
+        return Err(CompositionError::ReadModelsAhead { path, checkpoint: furthest, head });
+    }
 
     let (business_events, business_log) = BusinessEvents::start(&settings.log, log)?;
     let ports = CommandLoopPorts {
@@ -164,7 +183,15 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
         }
     })?;
     let background = Background { command_loop, projections, business_log, store };
-    Ok(Services { commands, queries, health: Arc::new(health), drain, business_events, background })
+    Ok(Services {
+        commands,
+        queries,
+        head_at_start: head,
+        health: Arc::new(health),
+        drain,
+        business_events,
+        background,
+    })
 }
 
 impl Services {

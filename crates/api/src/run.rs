@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use inventory_application::Position;
 use slog::{Logger, info, o};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::command_line::{Command, CommandLine, Replay, Serve};
 use crate::composition::{Services, compose};
 use crate::logging::logger;
-use crate::replay::{EmbeddedShop, HttpShop, Plan, Progress, ReplayOptions, ReplayReport, replay, replay_plan};
+use crate::replay::{EmbeddedShop, HttpShop, Plan, Progress, ReplayOptions, ReplayReport, ids, replay, replay_plan};
 use crate::server::{listen, stop};
 use crate::settings::{LogLevel, Settings};
 
@@ -96,8 +97,7 @@ async fn demo(services: &Services, address: &str, log: &Logger) -> Result<(), Ru
     let plan = Plan::read(Cursor::new(SAMPLE), "the sample baskets", ReplayOptions::LINES_MAX)
         .map_err(|error| RunError::of(&error))?;
     let Some(stock_id) = plan.stocks.first().map(|stock| stock.stock_id) else { return Ok(()) };
-    let is_empty = services.queries.level(stock_id).await.map_err(|error| RunError::of(&error))?.is_none();
-    if is_empty {
+    if services.head_at_start == Position::START {
         services.business_events.set_quiet(true); // Thousands of lines that nobody has asked for.
         let shop = EmbeddedShop::new(services.commands.clone(), services.queries.clone());
         let done = replay_plan(&shop, &plan, SAMPLE_IN_FLIGHT, Progress::on_stderr()).await;
@@ -105,7 +105,7 @@ async fn demo(services: &Services, address: &str, log: &Logger) -> Result<(), Ru
         let report = done.map_err(|error| RunError::of(&error))?;
         say(&mut io::stderr(), &report)?;
     }
-    let (product_id, store_id) = (stock_id.product_id, stock_id.store_id);
+    let (product_id, store_id, customer_id) = (stock_id.product_id, stock_id.store_id, ids::customer_id(1));
     let path = format!("/api/v1/inventory/products/{product_id}/stores/{store_id}");
     let stock = format!("\"product_id\":\"{product_id}\",\"store_id\":\"{store_id}\"");
     let api = format!("http://{address}/api/v1/inventory");
@@ -115,7 +115,7 @@ async fn demo(services: &Services, address: &str, log: &Logger) -> Result<(), Ru
         format_args!(
             "\nThe service is up. Add units, reserve one, look at the level:\n\n  \
              curl -s {json} {api}/stock -d '{{{stock},\"quantity\":10,\"reason\":\"delivery\"}}'\n  \
-             curl -s {json} {api}/reserve -d '{{{stock},\"quantity\":1,\"customer_id\":\"{store_id}\"}}'\n  \
+             curl -s {json} {api}/reserve -d '{{{stock},\"quantity\":1,\"customer_id\":\"{customer_id}\"}}'\n  \
              curl -s http://{address}{path}\n"
         ),
     )?;
