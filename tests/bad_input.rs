@@ -60,6 +60,8 @@ fn bad_bodies_get_their_code() {
             "{ttl}"
         );
     }
+    let array = client.send("POST", "/api/v1/inventory/stock", &[("content-type", "application/json")], b"[]").unwrap();
+    assert_eq!(array.body["detail"], "the body: must be an object");
     assert_eq!(client.level(1, 1).summary(), "404 stock-not-found", "nothing of it was done");
     assert_eq!(client.add(1, 1, 1_000_000_000).status, 201);
 }

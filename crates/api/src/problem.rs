@@ -104,7 +104,11 @@ impl Problem {
     /// The request is well formed, but these of its values can't be.
     #[must_use]
     pub fn invalid_request(errors: &[FieldError]) -> Self {
-        let said = errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect::<Vec<_>>();
+        let said = errors.iter().map(|error| match error.field.as_str() {
+            "" => format!("the body: {}", error.message),
+            field => format!("{field}: {}", error.message),
+        });
+        let said = said.collect::<Vec<_>>();
         Self::detailed(Kind::INVALID_REQUEST, said.join("; ")).with("errors", json!(errors))
     }
 
