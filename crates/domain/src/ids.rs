@@ -54,8 +54,10 @@ ids! {
     ReservationId;
     /// Who the units are held for.
     CustomerId;
-    /// The sale that a committed reservation went into.
+    /// An order: lines that are held together, or the sale that a committed reservation went into.
     OrderId;
+    /// Units on their way from one store to another.
+    TransferId;
 }
 
 /// One product in one store: what an [`Inventory`](crate::Inventory) is the stock of.

@@ -4,17 +4,19 @@ mod command;
 mod decide;
 mod event;
 mod evolve;
+mod parts;
 mod rejection;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-pub use command::{Adjust, Command, Commit, Extend, Release, Reserve};
-pub use decide::decide;
+pub use command::{Adjust, Command, Commit, CountedThen, Extend, OrderLineRef, Release, Reserve};
+pub use decide::{decide, reject_closed};
 pub use event::{Event, ReleaseCause};
 pub use evolve::evolve;
+pub use parts::{ClosedPart, InventoryParts, PartsDontFit};
 pub use rejection::Rejection;
 
-use crate::{CustomerId, HoldFor, Quantity, ReservationId, Timestamp};
+use crate::{CustomerId, HoldFor, OrderId, Quantity, ReservationId, Timestamp};
 
 /// The state of one stock, folded from its events.
 ///
@@ -45,6 +47,8 @@ pub struct Reservation {
     pub hold_for: Option<HoldFor>,
     /// The first moment at which the hold no longer counts; `None` when without a deadline.
     pub expires_at: Option<Timestamp>,
+    /// The order that the units are a line of, if they are.
+    pub order_id: Option<OrderId>,
 }
 
 impl Reservation {
@@ -147,6 +151,25 @@ impl Inventory {
         self.closed.by_id.get(&id).copied()
     }
 
+    /// The version up to which closed reservations may be forgotten: one that this stock doesn't know, and that was ever made,
+    /// was closed at that version or before. 0 when nothing is forgotten.
+    #[must_use]
+    pub const fn forgotten_version(&self) -> u64 {
+        self.closed.forgotten_version
+    }
+
+    /// When the last event was recorded; the beginning of time when there is none.
+    #[must_use]
+    pub const fn recorded_at(&self) -> Timestamp {
+        self.recorded_at
+    }
+
+    /// How many reservations are live.
+    #[must_use]
+    pub fn live_count(&self) -> usize {
+        self.reservations.len()
+    }
+
     /// The live reservations, in no order.
     pub fn reservations(&self) -> impl Iterator<Item = (ReservationId, &Reservation)> {
         self.reservations.iter().map(|(id, reservation)| (*id, reservation))
@@ -171,22 +194,25 @@ impl Default for Inventory {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct ClosedReservations {
     limit: usize,
-    by_age: VecDeque<ReservationId>,
+    /// Each with the version at which it was closed.
+    by_age: VecDeque<(ReservationId, u64)>,
     by_id: HashMap<ReservationId, Closing>,
+    forgotten_version: u64,
 }
 
 impl ClosedReservations {
     fn new(limit: usize) -> Self {
-        Self { limit, by_age: VecDeque::new(), by_id: HashMap::new() }
+        Self { limit, by_age: VecDeque::new(), by_id: HashMap::new(), forgotten_version: 0 }
     }
 
-    fn remember(&mut self, id: ReservationId, closing: Closing) {
+    fn remember(&mut self, id: ReservationId, closing: Closing, version: u64) {
         if self.by_id.insert(id, closing).is_none() {
-            self.by_age.push_back(id);
+            self.by_age.push_back((id, version));
         }
         while self.by_age.len() > self.limit {
-            if let Some(oldest) = self.by_age.pop_front() {
+            if let Some((oldest, version)) = self.by_age.pop_front() {
                 self.by_id.remove(&oldest);
+                self.forgotten_version = version;
             }
         }
     }

@@ -1,14 +1,17 @@
 //! The rules of one stock: one rule a test, all of them through one `check`.
 //!
 //! The little language: `add 5`, `reserve r1 3 [30m|forever]`, `commit r1 [2]`, `release r1`, `extend r1 10m`,
-//! `count 7`. A moment in front (`@90s add 5`) sets the clock, counted from noon; it stays until the next one.
+//! `count 7 [then 5]`, `expire 10`, `reserve r1 3 line o1`, `commit-line r1 o1`, `free-line r1 o1`, `send 3`, `take 3`,
+//! `take-back 3`. A moment in front (`@90s add 5`) sets the clock, counted from noon; it stays until the next one.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use inventory_domain::inventory::{
-    Adjust, Command, Commit, Event, Extend, Rejection, Release, ReleaseCause, Reserve, decide, evolve,
+    Adjust, Closing, Command, Commit, CountedThen, Event, Extend, OrderLineRef, PartsDontFit, Rejection, Release,
+    ReleaseCause, Reserve, decide, evolve, reject_closed,
 };
 use inventory_domain::{
-    CustomerId, HoldFor, Inventory, OrderId, Quantity, Reason, ReservationId, StockQuantity, Timestamp,
+    CustomerId, HoldFor, Inventory, OrderId, Quantity, Reason, ReservationId, StockQuantity, StoreId, Timestamp,
+    TransferId,
 };
 
 const NOON: i64 = 1_700_000_000_000;
@@ -150,6 +153,112 @@ fn a_count_below_what_is_reserved_is_rejected() {
 }
 
 #[test]
+fn a_late_count_keeps_what_has_happened_since() {
+    check("add 5, add 4", "count 6 then 5", "counted 6 (+1) then", "10/0 v3");
+    check("add 5, reserve r1 3, commit r1", "count 4 then 5", "counted 4 (-1) then", "1/0 v4");
+    check("add 5, reserve r1 3", "count 2 then 5", "rejected: 2 units counted, 3 reserved", "5/3 v2");
+    check("add 5, reserve r1 3, commit r1", "count 1 then 5", "rejected: 0 units counted, 0 reserved", "2/0 v3");
+    check("add 5, reserve r1 3", "@1800s count 2 then 5", "freed r1 3 expired, counted 2 (-3) then", "2/0 v4");
+    check(
+        "count 1000000000000000",
+        "count 6 then 5",
+        "rejected: 1000000000000000 units on hand and 1 more would pass the limit of 1000000000000000",
+        "1000000000000000/0 v1",
+    );
+}
+
+#[test]
+fn expired_reservations_are_freed_when_somebody_asks_earliest_first() {
+    let given = "add 9, reserve r1 2 20m, reserve r2 2 10m, reserve r3 2, reserve r4 1 forever";
+    check(given, "@1500s expire 10", "freed r2 2 expired, freed r1 2 expired", "9/3 v7");
+    check(given, "@1500s expire 1", "freed r2 2 expired", "9/5 v6");
+    check(given, "@599s expire 10", "nothing", "9/7 v5");
+}
+
+#[test]
+fn a_line_of_an_order_is_only_changed_by_its_order() {
+    let given = "add 5, reserve r1 3 line o1";
+    for command in ["commit r1", "release r1", "extend r1 10m", "@1800s commit r1"] {
+        check(given, command, "rejected: reservation r1 is a line of order o1", "5/3 v2");
+    }
+    check(given, "commit-line r1 o1", "committed r1 3", "2/0 v3");
+    check(given, "free-line r1 o1", "freed r1 3 expired", "5/0 v3");
+    check(given, "commit-line r1 o2", "rejected: no reservation r1 on this stock", "5/3 v2");
+    check("add 5, reserve r1 3", "free-line r1 o1", "rejected: no reservation r1 on this stock", "5/3 v2");
+    check(given, "reserve r1 3", "rejected: reservation r1 exists already", "5/3 v2");
+}
+
+#[test]
+fn a_line_of_an_expired_order_is_not_freed_alone() {
+    let given = "add 5, reserve r1 3 line o1, reserve r2 1 40m";
+    check(given, "@1800s reserve r3 2", "rejected: order o1 has expired, and has to be closed first", "5/4 v3");
+    check(given, "@1800s reserve r3 1", "reserved r3 1 until 3600s", "5/5 v4");
+    check(given, "@1800s count 3", "rejected: order o1 has expired, and has to be closed first", "5/4 v3");
+    check(given, "@2400s expire 10", "freed r2 1 expired", "5/3 v4");
+    let single_first = "add 5, reserve r2 1 10m, reserve r1 3 line o1";
+    check(single_first, "@1800s reserve r3 2", "freed r2 1 expired, reserved r3 2 until 3600s", "5/5 v5");
+    check(single_first, "@1800s reserve r3 3", "rejected: order o1 has expired, and has to be closed first", "5/4 v3");
+}
+
+#[test]
+fn units_go_to_another_store_and_back() {
+    check("add 5, reserve r1 3", "send 2", "sent 2", "3/3 v3");
+    check("add 5, reserve r1 3", "send 3", "rejected: 3 units asked for, 2 available", "5/3 v2");
+    check("add 5, reserve r1 3", "@1800s send 3", "freed r1 3 expired, sent 3", "2/0 v4");
+    check("", "take 3", "took 3", "3/0 v1");
+    check("add 5, send 3", "take-back 3", "took back 3", "5/0 v3");
+    let full = "count 1000000000000000";
+    let no = "rejected: 1000000000000000 units on hand and 1 more would pass the limit of 1000000000000000";
+    check(full, "take 1", no, "1000000000000000/0 v1");
+    check(full, "take-back 1", no, "1000000000000000/0 v1");
+}
+
+#[test]
+fn a_stock_says_up_to_which_version_it_has_forgotten() {
+    let mut state = Inventory::remembering(1);
+    state = run(state, "add 5, reserve r1 1, reserve r2 1, release r1").0;
+    assert_eq!(state.forgotten_version(), 0);
+    state = run(state, "release r2").0;
+    assert_eq!(state.forgotten_version(), 4, "r1 was closed at version 4");
+    assert_eq!(outcome(&state, "release r2", NOON), "rejected: reservation r2 is released");
+}
+
+#[test]
+fn a_forgotten_reservation_is_refused_like_one_that_is_remembered() {
+    let id = ReservationId::from_u128(1);
+    for (closing, how) in
+        [(Closing::Committed, "is committed"), (Closing::Released, "is released"), (Closing::Expired, "has expired")]
+    {
+        assert_eq!(
+            render(&Err(reject_closed(id, closing, &parse("reserve r1 3")))),
+            "rejected: reservation r1 exists already"
+        );
+        for command in ["commit r1", "release r1", "extend r1 1m"] {
+            assert_eq!(
+                render(&Err(reject_closed(id, closing, &parse(command)))),
+                format!("rejected: reservation r1 {how}")
+            );
+        }
+    }
+}
+
+#[test]
+fn parts_that_break_an_invariant_make_no_stock() {
+    let good = run(Inventory::remembering(2), "add 5, reserve r1 3, reserve r2 1, release r2").0.to_parts();
+    assert!(Inventory::from_parts(good.clone()).is_ok());
+    let mut bad = good.clone();
+    bad.quantity = 2;
+    assert_eq!(Inventory::from_parts(bad), Err(PartsDontFit::Units { reserved: 3, quantity: 2 }));
+    let mut bad = good.clone();
+    bad.reservations.push(good.reservations[0]);
+    bad.quantity = 9;
+    assert_eq!(Inventory::from_parts(bad), Err(PartsDontFit::Reservations));
+    let mut bad = good;
+    bad.closed_remembered = 0;
+    assert_eq!(Inventory::from_parts(bad), Err(PartsDontFit::Reservations));
+}
+
+#[test]
 fn a_clock_that_goes_back_revives_nothing() {
     let expired = "add 5, reserve r1 3, @1800s add 1";
     check(expired, "@0s commit r1", "rejected: reservation r1 has expired", "6/3 v3");
@@ -249,8 +358,17 @@ fn parse(command: &str) -> Command {
     let reason = || Reason::new("test").unwrap();
     let reserve = |id: &str, quantity: &str, customer: u128, hold_for: Option<HoldFor>| {
         let (reservation_id, quantity) = (reservation(id), units(quantity));
-        Command::Reserve(Reserve { reservation_id, quantity, customer_id: CustomerId::from_u128(customer), hold_for })
+        let customer_id = CustomerId::from_u128(customer);
+        Command::Reserve(Reserve { reservation_id, quantity, customer_id, hold_for, order_id: None })
     };
+    let order = |word: &str| OrderId::from_u128(word[1..].parse().unwrap());
+    let line = |id: &str, of: &str| OrderLineRef { order_id: order(of), reservation_id: reservation(id) };
+    let count = |counted: &str, then: Option<&str>| {
+        let counted = StockQuantity::new(counted.parse().unwrap()).unwrap();
+        let then = then.map(|quantity| CountedThen { counted_at: at(0), quantity: quantity.parse().unwrap() });
+        Command::Adjust(Adjust { counted, reason: reason(), then })
+    };
+    let transfer_id = TransferId::from_u128(1);
     let commit = |id: &str, quantity| {
         let order_id = OrderId::from_u128(1);
         Command::Commit(Commit { reservation_id: reservation(id), order_id, quantity })
@@ -265,17 +383,34 @@ fn parse(command: &str) -> Command {
         ["commit", id, part] => commit(id, Some(units(part))),
         ["release", id] => Command::Release(Release { reservation_id: reservation(id), reason: reason() }),
         ["extend", id, hold] => Command::Extend(Extend { reservation_id: reservation(id), hold_for: minutes(hold) }),
-        ["count", counted] => {
-            let counted = StockQuantity::new(counted.parse().unwrap()).unwrap();
-            Command::Adjust(Adjust { counted, reason: reason() })
+        ["count", counted] => count(counted, None),
+        ["count", counted, "then", quantity] => count(counted, Some(quantity)),
+        ["expire", most] => Command::ReleaseExpired { reservations_max: most.parse().unwrap() },
+        ["reserve", id, quantity, "line", of] => match reserve(id, quantity, 1, Some(HoldFor::DEFAULT)) {
+            Command::Reserve(reserve) => Command::Reserve(Reserve { order_id: Some(order(of)), ..reserve }),
+            other => other,
+        },
+        ["commit-line", id, of] => Command::CommitOrderLine(line(id, of)),
+        ["free-line", id, of] => Command::ReleaseOrderLine { line: line(id, of), cause: ReleaseCause::Expired },
+        ["send", quantity] => Command::TransferOut {
+            transfer_id,
+            to_store_id: StoreId::from_u128(2),
+            quantity: units(quantity),
+            reason: reason(),
+        },
+        ["take", quantity] => {
+            Command::TransferIn { transfer_id, from_store_id: StoreId::from_u128(2), quantity: units(quantity) }
         }
+        ["take-back", quantity] => Command::CancelTransfer { transfer_id, quantity: units(quantity) },
         _ => panic!("unknown command {command:?}"),
     }
 }
 
 fn render(decided: &Result<Vec<Event>, Rejection>) -> String {
     match decided {
-        Err(no) => format!("rejected: {no}").replace("00000000-0000-0000-0000-00000000000", "r"),
+        Err(no) => format!("rejected: {no}")
+            .replace("order 00000000-0000-0000-0000-00000000000", "order o")
+            .replace("00000000-0000-0000-0000-00000000000", "r"),
         Ok(events) if events.is_empty() => "nothing".into(),
         Ok(events) => events.iter().map(render_event).collect::<Vec<_>>().join(", "),
     }
@@ -304,6 +439,11 @@ fn render_event(event: &Event) -> String {
         Event::ReservationExtended { reservation_id, expires_at, .. } => {
             format!("extended {} until {}", reservation(reservation_id), seconds(*expires_at))
         }
-        Event::StockAdjusted { counted, change, .. } => format!("counted {counted} ({change:+})"),
+        Event::StockAdjusted { counted, change, counted_at, .. } => {
+            format!("counted {counted} ({change:+}){}", if counted_at.is_some() { " then" } else { "" })
+        }
+        Event::StockTransferredOut { quantity, .. } => format!("sent {quantity}"),
+        Event::StockTransferredIn { quantity, .. } => format!("took {quantity}"),
+        Event::StockTransferCancelled { quantity, .. } => format!("took back {quantity}"),
     }
 }

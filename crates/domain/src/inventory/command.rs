@@ -1,6 +1,9 @@
 //! What may be asked of a stock.
 
-use crate::{CustomerId, HoldFor, OrderId, Quantity, Reason, ReservationId, StockQuantity};
+use super::ReleaseCause;
+use crate::{
+    CustomerId, HoldFor, OrderId, Quantity, Reason, ReservationId, StockQuantity, StoreId, Timestamp, TransferId,
+};
 
 /// A wish to change a stock. Its values are already in range; whether the stock allows it is for
 /// [`decide`](crate::inventory::decide) to say.
@@ -24,6 +27,77 @@ pub enum Command {
     Extend(Extend),
     /// Sets the units on hand to what was counted.
     Adjust(Adjust),
+    /// Frees what expired reservations hold, earliest deadline first; lines of orders are left to their orders.
+    ReleaseExpired {
+        /// The most reservations that are freed at once.
+        reservations_max: usize,
+    },
+    /// Sells all units of an order's line; for the order to ask.
+    CommitOrderLine(OrderLineRef),
+    /// Frees all units of an order's line; for the order to ask.
+    ReleaseOrderLine {
+        /// Which line.
+        line: OrderLineRef,
+        /// What frees them.
+        cause: ReleaseCause,
+    },
+    /// Sends units to another store; for the transfer to ask.
+    TransferOut {
+        /// The transfer that takes them.
+        transfer_id: TransferId,
+        /// Where they go.
+        to_store_id: StoreId,
+        /// How many.
+        quantity: Quantity,
+        /// Why.
+        reason: Reason,
+    },
+    /// Takes in units from another store; for the transfer to ask.
+    TransferIn {
+        /// The transfer that brings them.
+        transfer_id: TransferId,
+        /// Where they come from.
+        from_store_id: StoreId,
+        /// How many.
+        quantity: Quantity,
+    },
+    /// Takes back units that never arrived; for the transfer to ask.
+    CancelTransfer {
+        /// The transfer that took them.
+        transfer_id: TransferId,
+        /// How many.
+        quantity: Quantity,
+    },
+}
+
+impl Command {
+    /// The reservation that the command is about, if it is about one.
+    #[must_use]
+    pub const fn reservation_id(&self) -> Option<ReservationId> {
+        match self {
+            Self::Reserve(reserve) => Some(reserve.reservation_id),
+            Self::Commit(commit) => Some(commit.reservation_id),
+            Self::Release(release) => Some(release.reservation_id),
+            Self::Extend(extend) => Some(extend.reservation_id),
+            Self::CommitOrderLine(line) | Self::ReleaseOrderLine { line, .. } => Some(line.reservation_id),
+            Self::Add { .. }
+            | Self::Adjust(_)
+            | Self::ReleaseExpired { .. }
+            | Self::TransferOut { .. }
+            | Self::TransferIn { .. }
+            | Self::CancelTransfer { .. } => None,
+        }
+    }
+}
+
+/// A line of an order, as the line's stock knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct OrderLineRef {
+    /// The order.
+    pub order_id: OrderId,
+    /// The reservation that holds the line's units.
+    pub reservation_id: ReservationId,
 }
 
 /// Asks to hold units for a customer.
@@ -38,6 +112,8 @@ pub struct Reserve {
     pub customer_id: CustomerId,
     /// How long to hold them, from the moment of the decision; `None` for no deadline.
     pub hold_for: Option<HoldFor>,
+    /// The order that the units are a line of, if they are.
+    pub order_id: Option<OrderId>,
 }
 
 /// Asks to sell held units.
@@ -80,4 +156,16 @@ pub struct Adjust {
     pub counted: StockQuantity,
     /// Why.
     pub reason: Reason,
+    /// When they were counted, where that is past; `None` for now.
+    pub then: Option<CountedThen>,
+}
+
+/// What a late count rests on: the stock as it was when it was counted. What has happened since stays as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct CountedThen {
+    /// When.
+    pub counted_at: Timestamp,
+    /// The units on hand at that time, by the stock's events.
+    pub quantity: u64,
 }

@@ -1,6 +1,8 @@
 //! What has happened to a stock.
 
-use crate::{CustomerId, HoldFor, OrderId, Quantity, Reason, ReservationId, StockQuantity, Timestamp};
+use crate::{
+    CustomerId, HoldFor, OrderId, Quantity, Reason, ReservationId, StockQuantity, StoreId, Timestamp, TransferId,
+};
 
 /// A fact about a stock. It holds what was decided, so that nothing has to be worked out again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub enum Event {
         hold_for: Option<HoldFor>,
         /// The first moment at which it no longer counts.
         expires_at: Option<Timestamp>,
+        /// The order that the units are a line of, if they are.
+        order_id: Option<OrderId>,
     },
     /// Held units left the shelf for good. What the reservation still holds is freed by the event that follows.
     StockCommitted {
@@ -61,6 +65,35 @@ pub enum Event {
         change: i64,
         /// Why.
         reason: Reason,
+        /// When they were counted, where that was before the event.
+        counted_at: Option<Timestamp>,
+    },
+    /// Units left for another store.
+    StockTransferredOut {
+        /// The transfer that takes them.
+        transfer_id: TransferId,
+        /// Where they go.
+        to_store_id: StoreId,
+        /// How many.
+        quantity: Quantity,
+        /// Why.
+        reason: Reason,
+    },
+    /// Units came in from another store.
+    StockTransferredIn {
+        /// The transfer that brought them.
+        transfer_id: TransferId,
+        /// Where they come from.
+        from_store_id: StoreId,
+        /// How many.
+        quantity: Quantity,
+    },
+    /// Units that had left for another store and never arrived are back.
+    StockTransferCancelled {
+        /// The transfer that had taken them.
+        transfer_id: TransferId,
+        /// How many.
+        quantity: Quantity,
     },
 }
 

@@ -10,10 +10,10 @@ use crate::{Quantity, ReservationId, Timestamp};
 pub fn evolve(mut state: Inventory, event: &Event, recorded_at: Timestamp) -> Inventory {
     match event {
         Event::StockAdded { quantity, .. } => state.quantity = state.quantity.saturating_add(quantity.units()),
-        Event::StockReserved { reservation_id, quantity, customer_id, hold_for, expires_at } => {
-            let (quantity, customer_id) = (*quantity, *customer_id);
+        Event::StockReserved { reservation_id, quantity, customer_id, hold_for, expires_at, order_id } => {
+            let (quantity, customer_id, order_id) = (*quantity, *customer_id, *order_id);
             let (hold_for, expires_at) = (*hold_for, *expires_at);
-            state.open(*reservation_id, Reservation { quantity, customer_id, hold_for, expires_at });
+            state.open(*reservation_id, Reservation { quantity, customer_id, hold_for, expires_at, order_id });
         }
         Event::StockCommitted { reservation_id, quantity, .. } => {
             state.take(*reservation_id, *quantity, Closing::Committed);
@@ -36,6 +36,10 @@ pub fn evolve(mut state: Inventory, event: &Event, recorded_at: Timestamp) -> In
             }
         }
         Event::StockAdjusted { change, .. } => state.quantity = state.quantity.saturating_add_signed(*change),
+        Event::StockTransferredOut { quantity, .. } => state.quantity = state.quantity.saturating_sub(quantity.units()),
+        Event::StockTransferredIn { quantity, .. } | Event::StockTransferCancelled { quantity, .. } => {
+            state.quantity = state.quantity.saturating_add(quantity.units());
+        }
     }
     state.version += 1;
     state.recorded_at = state.recorded_at.max(recorded_at);
@@ -63,6 +67,6 @@ impl Inventory {
             self.deadlines.remove(&(deadline, id));
         }
         self.reservations.remove(&id);
-        self.closed.remember(id, closing);
+        self.closed.remember(id, closing, self.version + 1);
     }
 }

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::{ReservationId, StockQuantity, Timestamp};
+use crate::{OrderId, ReservationId, StockQuantity, Timestamp};
 
 /// Why a command changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -43,6 +43,18 @@ pub enum Rejection {
     /// The reservation's units were given back.
     #[error("reservation {0} is released")]
     ReservationReleased(ReservationId),
+    /// The reservation is a line of an order, and lines are not changed one by one.
+    #[error("reservation {reservation_id} is a line of order {order_id}")]
+    BelongsToOrder {
+        /// Which reservation.
+        reservation_id: ReservationId,
+        /// Which order.
+        order_id: OrderId,
+    },
+    /// Units that are needed are held by an order that has expired: not a line of it alone, only all of it can be freed.
+    /// Expire the order, then ask again.
+    #[error("order {0} has expired, and has to be closed first")]
+    HeldByExpiredOrder(OrderId),
     /// More units are to be sold than the reservation holds.
     #[error("{requested} units to commit, {held} held by the reservation")]
     ExceedsReservation {
