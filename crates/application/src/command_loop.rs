@@ -4,16 +4,21 @@
 //! Nothing is answered before its batch is durable, and nothing rests on a state that nobody checked: where others can
 //! append too, a refusal carries its expected version to the store like a success does.
 //!
-//! In reading order: [`request`], [`sender`], [`settings`], then the loop's parts: `working_states` (what is held in
-//! memory), `batch` (deciding into groups and settling their outcomes).
+//! In reading order: [`request`], [`sender`], [`settings`], then the loop's parts: [`waiting`] (requests on their way),
+//! `working_states` (what is held in memory), `deciding` (requests into drafts), `batch` (drafts into groups, and settling
+//! their outcomes), `remembered` (what a repeat is told), `gathering` (what has to be read first).
 
 mod batch;
+mod deciding;
+mod gathering;
+mod remembered;
 pub mod request;
 pub mod sender;
 pub mod settings;
+pub mod waiting;
 mod working_states;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::future::{Future, pending};
 use std::hash::{BuildHasher, RandomState};
 use std::pin::{Pin, pin};
@@ -21,21 +26,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::JoinHandle;
 
-use self::batch::Batch;
+use self::batch::{Batch, Settled, Step};
+use self::gathering::{Gathered, Gathering};
+use self::waiting::Unit;
 use self::working_states::WorkingStates;
-use crate::ports::{AppendOutcome, Clock, CommitListener, EventStore, IdSource, LoadedStream, StoreError};
-use crate::{AcknowledgedLevels, StreamId};
+use crate::AcknowledgedLevels;
+use crate::ports::{
+    AppendOutcome, Clock, CommitListener, EventStore, IdSource, ReservationViews, Snapshot, StoreError,
+};
 
-pub use self::request::{Ask, CommandError, StockAnswer, StockRequest, Waiting};
+pub use self::request::{
+    Answer, Ask, CommandError, Condition, OrderAnswer, Request, RequestKey, Shortfall, StockAnswer, TransferAnswer,
+};
 pub use self::sender::CommandSender;
 pub use self::settings::CommandLoopSettings;
+pub use self::waiting::Verdict;
 
 /// What a command loop works with.
 pub struct CommandLoopPorts {
     /// Where events are kept.
     pub store: Arc<dyn EventStore>,
+    /// What the read side knows of reservations that stocks have forgotten.
+    pub reservations: Arc<dyn ReservationViews>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Ids for new events.
@@ -50,24 +64,16 @@ pub struct CommandLoopPorts {
 pub struct CommandLoop {
     ports: CommandLoopPorts,
     settings: CommandLoopSettings,
-    inbox: mpsc::Receiver<Waiting>,
+    inbox: mpsc::UnboundedReceiver<Unit>,
     inbox_is_done: bool,
     states: WorkingStates,
-    /// Commands whose streams are in memory, oldest first.
-    ready: VecDeque<Waiting>,
-    /// Commands whose stream is being read, oldest first; each such stream has an entry.
-    parked: HashMap<StreamId, VecDeque<Waiting>>,
-    parked_commands: usize,
-    /// Streams that have to be read, with how long to wait before.
-    to_load: Vec<(StreamId, Duration)>,
-    loads: JoinSet<Loaded>,
+    /// What can be decided, as far as is known, oldest first.
+    ready: VecDeque<Unit>,
+    /// What has to wait for something to be read.
+    gathering: Gathering,
     writing: Option<Writing>,
-}
-
-/// What came of reading some streams.
-struct Loaded {
-    streams: Vec<StreamId>,
-    result: Result<Vec<LoadedStream>, StoreError>,
+    /// States that are being kept; one lot at a time.
+    keeping: Option<JoinHandle<Result<(), StoreError>>>,
 }
 
 /// A batch that the store is making durable.
@@ -76,13 +82,18 @@ struct Writing {
     outcome: Pin<Box<dyn Future<Output = Result<Vec<AppendOutcome>, StoreError>> + Send>>,
 }
 
+/// Units that are taken off the inbox at a time.
+const UNITS_AT_A_TIME: usize = 1_024;
+
 impl CommandLoop {
     /// A loop that does nothing yet, and the way to reach it.
     #[must_use]
     pub fn new(ports: CommandLoopPorts, settings: CommandLoopSettings) -> (CommandSender, Self) {
-        let (sender, inbox) = mpsc::channel(settings.queue_commands_max);
-        let sender = CommandSender::new(sender, Duration::from_millis(settings.queue_wait_ms_max));
+        let (sender, inbox) = mpsc::unbounded_channel(); // The sender's places bound it.
+        let wait_max = Duration::from_millis(settings.queue_wait_ms_max);
+        let sender = CommandSender::new(sender, settings.queue_commands_max, wait_max);
         let states = WorkingStates::new(settings.states_max, settings.closed_reservations_remembered);
+        let gathering = Gathering::new(Arc::clone(&ports.store), Arc::clone(&ports.reservations), settings.loads_max);
         let command_loop = Self {
             ports,
             settings,
@@ -90,11 +101,9 @@ impl CommandLoop {
             inbox_is_done: false,
             states,
             ready: VecDeque::new(),
-            parked: HashMap::new(),
-            parked_commands: 0,
-            to_load: Vec::new(),
-            loads: JoinSet::new(),
+            gathering,
             writing: None,
+            keeping: None,
         };
         (sender, command_loop)
     }
@@ -102,48 +111,58 @@ impl CommandLoop {
     /// Works until `stop` comes (or every sender is gone), then finishes all that was accepted, and returns.
     pub async fn run(mut self, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
-        let mut arrived = Vec::with_capacity(self.settings.batch_commands_max);
+        let mut arrived = Vec::with_capacity(UNITS_AT_A_TIME);
         loop {
             if self.writing.is_none() {
                 self.write_what_is_ready();
             }
-            self.start_loads();
-            if self.inbox_is_done && self.writing.is_none() && self.loads.is_empty() {
-                return; // Nothing is ready either, or it would be being written; nothing is parked without a load.
+            self.gathering.start();
+            if self.inbox_is_done && self.writing.is_none() && self.gathering.is_idle() {
+                break; // Nothing is ready either, or it would be being written; nothing waits without a read.
             }
             // While a batch is being written, the next one gathers in the inbox: a wake-up a command would buy nothing.
-            let room = match self.writing {
-                Some(_) => 0,
-                None => self
-                    .settings
-                    .batch_commands_max
-                    .min(self.settings.queue_commands_max.saturating_sub(self.ready.len() + self.parked_commands)),
-            };
+            let takes_more = self.writing.is_none() && !self.inbox_is_done;
             tokio::select! {
                 biased;
                 () = &mut stop, if !self.inbox.is_closed() => self.inbox.close(),
                 outcome = finished(&mut self.writing) => self.settle(outcome),
-                Some(loaded) = self.loads.join_next(), if !self.loads.is_empty() => match loaded {
-                    Ok(loaded) => self.take_in(loaded),
-                    Err(panicked) => std::panic::resume_unwind(panicked.into_panic()), // It catches what an adapter does.
-                },
-                count = self.inbox.recv_many(&mut arrived, room), if room > 0 && !self.inbox_is_done => {
+                gathered = self.gathering.next(), if !self.gathering.is_idle() => self.take_in(gathered),
+                count = self.inbox.recv_many(&mut arrived, UNITS_AT_A_TIME), if takes_more => {
                     self.inbox_is_done = count == 0;
                     self.ready.extend(arrived.drain(..));
+                    self.take_what_has_come();
                 }
             }
+        }
+        if let Some(keeping) = self.keeping {
+            drop(keeping.await); // A snapshot that wasn't kept is no loss.
+        }
+    }
+
+    /// All that is on the inbox now, up to a batch.
+    fn take_what_has_come(&mut self) {
+        let mut weight: usize = self.ready.iter().map(Unit::weight).sum();
+        while weight < self.settings.batch_commands_max
+            && let Ok(unit) = self.inbox.try_recv()
+        {
+            weight += unit.weight();
+            self.ready.push_back(unit);
         }
     }
 
     /// Decides what is ready and hands it to the store as one batch.
     fn write_what_is_ready(&mut self) {
         let mut batch = Batch::default();
-        while batch.len() < self.settings.batch_commands_max {
-            let Some(waiting) = self.ready.pop_front() else { break };
-            if let Some(not_held) = batch.decide(waiting, &mut self.states, &self.ports) {
-                self.park(not_held, Duration::ZERO);
+        let mut deferred = Vec::new();
+        while let Some(unit) = self.ready.front() {
+            // A unit is never split over two batches, so one that is too large for what is left waits for the next.
+            if !batch.is_empty() && batch.weight() + unit.weight() > self.settings.batch_commands_max {
+                break;
             }
+            let Some(unit) = self.ready.pop_front() else { break };
+            self.decide(unit, &mut batch, &mut deferred);
         }
+        deferred.into_iter().rev().for_each(|unit| self.ready.push_front(unit));
         if batch.is_empty() {
             return;
         }
@@ -152,75 +171,80 @@ impl CommandLoop {
         self.writing = Some(Writing { batch, outcome });
     }
 
+    fn decide(&mut self, unit: Unit, batch: &mut Batch, deferred: &mut Vec<Unit>) {
+        let mut needs = Vec::new();
+        for waiting in unit.all() {
+            deciding::needs(waiting, &mut self.states, &mut needs);
+        }
+        if !needs.is_empty() {
+            self.gathering.park(unit, needs, Duration::ZERO);
+            return;
+        }
+        match unit {
+            Unit::One(waiting) => match batch.decide(*waiting, &mut self.states, &self.ports) {
+                Step::Done => (),
+                Step::Blocked(waiting, needs) => {
+                    self.gathering.park(Unit::One(Box::new(waiting)), needs, Duration::ZERO);
+                }
+                Step::Deferred(waiting) => deferred.push(Unit::One(Box::new(waiting))),
+            },
+            Unit::Many(mut rest) => {
+                while let Some(waiting) = rest.next() {
+                    // What follows stays behind, so that a batch's commands are decided in its order.
+                    let mut with_rest = |waiting| {
+                        let all: Vec<_> = std::iter::once(waiting).chain(std::mem::take(&mut rest)).collect();
+                        Unit::Many(all.into_iter())
+                    };
+                    match batch.decide(waiting, &mut self.states, &self.ports) {
+                        Step::Done => (),
+                        Step::Blocked(waiting, needs) => {
+                            self.gathering.park(with_rest(waiting), needs, Duration::ZERO);
+                            return;
+                        }
+                        Step::Deferred(waiting) => {
+                            deferred.push(with_rest(waiting));
+                            return;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     /// Answers what was written, and has what was lost to somebody else decided again.
     fn settle(&mut self, outcome: Result<Vec<AppendOutcome>, StoreError>) {
         let Some(Writing { batch, .. }) = self.writing.take() else { return };
-        let lost = batch.settle(outcome, &mut self.states, &self.ports, self.settings.conflict_tries_max);
-        // They go before what waits for the same streams: whatever is ready finds the streams gone, and parks behind.
+        let CommandLoopSettings { conflict_tries_max, snapshot_every_events, .. } = self.settings;
+        let settled = batch.settle(outcome, &mut self.states, &self.ports, conflict_tries_max, snapshot_every_events);
+        let Settled { lost, snapshots } = settled;
+        // They go before what waits for the same streams: whatever is ready finds the streams gone, and waits behind.
         for waiting in lost {
             let delay = self.delay_before_try(waiting.tries);
-            self.park(waiting, delay);
+            let mut needs = Vec::new();
+            deciding::needs(&waiting, &mut self.states, &mut needs);
+            self.gathering.park(Unit::One(Box::new(waiting)), needs, delay);
         }
         self.states.evict();
+        self.keep(snapshots);
     }
 
-    fn park(&mut self, waiting: Waiting, delay: Duration) {
-        let stream = StreamId::Inventory(waiting.request.stock_id);
-        let to_load = &mut self.to_load;
-        self.parked_commands += 1;
-        self.parked
-            .entry(stream)
-            .or_insert_with(|| {
-                to_load.push((stream, delay));
-                VecDeque::new()
-            })
-            .push_back(waiting);
-    }
-
-    /// Reads the streams that are missing, off the loop, all in one read, when there is room for another read.
-    fn start_loads(&mut self) {
-        if self.to_load.is_empty() || self.loads.len() >= self.settings.loads_max {
+    /// Has states kept, unless it is still busy with earlier ones: they come again with later events.
+    fn keep(&mut self, snapshots: Vec<Snapshot>) {
+        let is_busy = self.keeping.as_ref().is_some_and(|keeping| !keeping.is_finished());
+        if snapshots.is_empty() || is_busy {
             return;
         }
-        let delay = self.to_load.iter().map(|(_, delay)| *delay).max().unwrap_or_default();
-        let streams: Vec<StreamId> = self.to_load.drain(..).map(|(stream, _)| stream).collect();
         let store = Arc::clone(&self.ports.store);
-        self.loads.spawn(async move {
-            if !delay.is_zero() {
-                tokio::time::sleep(delay).await;
-            }
-            let wanted = streams.clone();
-            let result = match tokio::spawn(async move { store.load(wanted).await }).await {
-                Ok(result) => result,
-                Err(panicked) => Err(StoreError::Unavailable(Box::new(panicked))),
-            };
-            Loaded { streams, result }
-        });
+        self.keeping = Some(tokio::spawn(async move { store.keep_snapshots(snapshots).await }));
     }
 
-    fn take_in(&mut self, loaded: Loaded) {
-        let Loaded { streams, result } = loaded;
-        let mut histories = match result {
-            Ok(histories) => histories.into_iter(),
-            Err(error) => {
-                let error = CommandError::Store(Arc::new(error));
-                for waiting in streams.iter().filter_map(|stream| self.parked.remove(stream)).flatten() {
-                    self.parked_commands -= 1;
-                    waiting.answer(Err(error.clone()));
-                }
-                return;
-            }
-        };
-        for stream in streams {
-            if let Some(history) = histories.next() {
-                self.states.fold(stream, &history);
-            }
-            if let Some(parked) = self.parked.remove(&stream) {
-                self.parked_commands -= parked.len();
-                // In front: what is ready on the same stream, if anything is, came later.
-                parked.into_iter().rev().for_each(|waiting| self.ready.push_front(waiting));
-            }
+    fn take_in(&mut self, gathered: Gathered) {
+        let Gathered { streams, units } = gathered;
+        for (stream, history) in streams {
+            self.states.fold(stream, history);
         }
+        // In front: what is ready on the same stream, if anything is, came later.
+        units.into_iter().rev().for_each(|unit| self.ready.push_front(unit));
     }
 
     /// Grows with each try that was lost to somebody else, jittered so that two nodes don't keep in step.

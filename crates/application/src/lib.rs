@@ -5,10 +5,14 @@
 //! behind them live in crates of their own, which depend on this one and never on one another. Not in here: storage,
 //! JSON, HTTP, settings files, logging.
 //!
-//! In reading order: [`stream`], [`ports`], [`command_loop`], [`acknowledged_levels`], [`stock_queries`].
+//! In reading order: [`stream`], [`ports`], [`command_loop`], [`acknowledged_levels`], [`stock_queries`],
+//! [`history_queries`], [`expiry`], [`audit`] (proves a log).
 
 pub mod acknowledged_levels;
+pub mod audit;
 pub mod command_loop;
+pub mod expiry;
+pub mod history_queries;
 pub mod ports;
 pub mod stock_queries;
 pub mod stream;
@@ -16,6 +20,11 @@ pub mod stream;
 pub mod testing;
 
 pub use acknowledged_levels::AcknowledgedLevels;
-pub use command_loop::{Ask, CommandError, CommandLoop, CommandLoopSettings, CommandSender, StockAnswer, StockRequest};
+pub use command_loop::{
+    Answer, Ask, CommandError, CommandLoop, CommandLoopSettings, CommandSender, Condition, OrderAnswer, Request,
+    RequestKey, Shortfall, StockAnswer, TransferAnswer, Verdict,
+};
+pub use expiry::{ExpiryProcess, ExpirySettings};
+pub use history_queries::{HistoryError, HistoryQueries};
 pub use stock_queries::{QueryError, StockQueries, StockQueriesSettings};
 pub use stream::{EventId, Position, StreamId};

@@ -2,19 +2,25 @@
 
 pub mod clock;
 pub mod commit_listener;
+pub mod event_history;
 pub mod event_log;
 pub mod event_store;
 pub mod id_source;
+pub mod order_views;
 pub mod projection_listener;
+pub mod reservation_views;
 pub mod stock_views;
 
 pub use clock::Clock;
 pub use commit_listener::{CommitListener, CommittedGroup};
+pub use event_history::EventHistory;
 pub use event_log::{EventLog, RecordedEvent};
 pub use event_store::{
     AppendGroup, AppendKey, AppendOutcome, EventStore, ExpectedVersion, LoadedStream, Metadata, NewEvent, PastEvent,
-    StoreError, StreamAppend,
+    Snapshot, StoreError, StreamAppend,
 };
 pub use id_source::IdSource;
+pub use order_views::{Listed, OrderFilter, OrderViews, TransferFilter};
 pub use projection_listener::{Projected, ProjectionListener};
+pub use reservation_views::{Due, RecalledReservation, ReservationViews};
 pub use stock_views::{ProductLevels, StockViews, ViewError, Viewed};

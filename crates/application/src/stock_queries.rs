@@ -8,8 +8,8 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::ports::{Metadata, StockViews, ViewError};
-use crate::{AcknowledgedLevels, Ask, CommandError, CommandSender, Position, StockRequest};
+use crate::ports::{StockViews, ViewError};
+use crate::{AcknowledgedLevels, Ask, CommandError, CommandSender, Position, Request};
 
 /// Answers from what this node has acknowledged, then from the views (cache and read model), and from the write side
 /// where those can't know.
@@ -75,8 +75,7 @@ impl StockQueries {
         if viewed.as_of >= mark {
             return Ok(viewed.value);
         }
-        let metadata = Arc::new(Metadata::default());
-        let answer = self.commands.send(StockRequest { stock_id, ask: Ask::Level, metadata }).await?;
+        let answer = self.commands.send_stock(Request::plain(Ask::Level(stock_id))).await?;
         Ok(Some(answer.level).filter(|level| level.version > 0))
     }
 

@@ -6,11 +6,13 @@
 pub mod event_store_contract;
 pub mod failing_event_store;
 pub mod in_memory_event_store;
+pub mod log_reservations;
 pub mod manual_clock;
 pub mod sequential_ids;
 
 pub use event_store_contract::check_event_store;
 pub use failing_event_store::{FailingEventStore, Fault};
 pub use in_memory_event_store::InMemoryEventStore;
+pub use log_reservations::LogReservations;
 pub use manual_clock::ManualClock;
 pub use sequential_ids::SequentialIds;

@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use inventory_application::ports::{
-    AppendGroup, AppendOutcome, EventLog, EventStore, ExpectedVersion, LoadedStream, RecordedEvent, StoreError,
+    AppendGroup, AppendOutcome, EventHistory, EventLog, EventStore, ExpectedVersion, LoadedStream, PastEvent,
+    RecordedEvent, Snapshot, StoreError,
 };
 use inventory_application::testing::{InMemoryEventStore, check_event_store};
 use inventory_application::{Position, StreamId};
+use inventory_domain::{StockId, Timestamp};
 use tokio::sync::watch;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -26,7 +28,7 @@ async fn the_kit_catches_versions_that_nobody_compares() {
 
 #[tokio::test]
 async fn the_kit_catches_groups_that_are_split_over_streams() {
-    check(Flaw::SplitsGroups, "a_group_is_all_or_nothing").await;
+    check(Flaw::SplitsGroups, "positions_follow_the_order_of_the_groups").await;
 }
 
 #[tokio::test]
@@ -84,6 +86,26 @@ async fn the_kit_catches_hints_that_never_come() {
     check(Flaw::NeverWakes, "an_append_is_seen_by_whoever_waits").await;
 }
 
+#[tokio::test]
+async fn the_kit_catches_lookups_that_leave_something() {
+    check(Flaw::LookupsAreRemembered, "a_lookup_leaves_nothing").await;
+}
+
+#[tokio::test]
+async fn the_kit_catches_streams_that_are_cut_short() {
+    check(Flaw::CutsStreamsShort, "pages_add_up_to_the_stream").await;
+}
+
+#[tokio::test]
+async fn the_kit_catches_histories_that_start_before_their_snapshot() {
+    check(Flaw::FoldsSnapshotsTwice, "a_snapshot_shortens_the_history").await;
+}
+
+#[tokio::test]
+async fn the_kit_catches_a_past_that_knows_the_future() {
+    check(Flaw::KnowsTheFuture, "a_stream_can_be_seen_as_it_was").await;
+}
+
 /// Runs the kit on a store with `flaw`, which has to fail at the check named `caught_by`.
 async fn check(flaw: Flaw, caught_by: &str) {
     let kit = tokio::spawn(check_event_store(async move || Arc::new(FlawedStore::new(flaw))));
@@ -112,6 +134,10 @@ enum Flaw {
     SplitsPages,
     LeavesAGap,
     NeverWakes,
+    LookupsAreRemembered,
+    CutsStreamsShort,
+    FoldsSnapshotsTwice,
+    KnowsTheFuture,
 }
 
 /// The reference store with one flaw.
@@ -160,6 +186,11 @@ impl FlawedStore {
                 return Ok(AppendOutcome::Appended { position: None });
             }
             Flaw::ForgetsAppendIds => group.key = None,
+            Flaw::LookupsAreRemembered => {
+                if let Some(key) = &mut group.key {
+                    key.result.get_or_insert_default();
+                }
+            }
             Flaw::ComparesVersionsFirst => {
                 for part in &group.streams {
                     let actual = self.version(part.stream).await?;
@@ -206,7 +237,15 @@ impl FlawedStore {
 #[async_trait]
 impl EventStore for FlawedStore {
     async fn append(&self, batch: Arc<Vec<AppendGroup>>) -> Result<Vec<AppendOutcome>, StoreError> {
-        let right = [Flaw::SortsLoads, Flaw::SplitsPages, Flaw::LeavesAGap, Flaw::NeverWakes];
+        let right = [
+            Flaw::SortsLoads,
+            Flaw::SplitsPages,
+            Flaw::LeavesAGap,
+            Flaw::NeverWakes,
+            Flaw::CutsStreamsShort,
+            Flaw::FoldsSnapshotsTwice,
+            Flaw::KnowsTheFuture,
+        ];
         if right.contains(&self.flaw) {
             return self.inner.append(batch).await;
         }
@@ -221,11 +260,35 @@ impl EventStore for FlawedStore {
         if self.flaw == Flaw::SortsLoads {
             streams.sort_unstable();
         }
-        self.inner.load(streams).await
+        let mut loaded = self.inner.load(streams.clone()).await?;
+        if self.flaw == Flaw::FoldsSnapshotsTwice {
+            for (loaded, stream) in loaded.iter_mut().zip(streams) {
+                let past = self.inner.stream_page(stream, 0, usize::MAX).await?.into_iter();
+                loaded.events = past.map(|one| PastEvent { event: one.event, recorded_at: one.recorded_at }).collect();
+            }
+        }
+        Ok(loaded)
+    }
+
+    async fn keep_snapshots(&self, snapshots: Vec<Snapshot>) -> Result<(), StoreError> {
+        self.inner.keep_snapshots(snapshots).await
     }
 
     fn is_exclusive(&self) -> bool {
         false
+    }
+}
+
+#[async_trait]
+impl EventHistory for FlawedStore {
+    async fn stream_page(&self, stream: StreamId, after: u64, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
+        let limit = if self.flaw == Flaw::CutsStreamsShort { limit.min(100) } else { limit };
+        self.inner.stream_page(stream, after, limit).await
+    }
+
+    async fn load_at(&self, stock_id: StockId, at: Timestamp) -> Result<LoadedStream, StoreError> {
+        let later = i64::from(self.flaw == Flaw::KnowsTheFuture);
+        self.inner.load_at(stock_id, Timestamp::from_millis(at.millis().saturating_add(later))).await
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use inventory_application::StreamId;
-use inventory_application::ports::{AppendGroup, AppendOutcome, EventStore, LoadedStream, StoreError};
+use inventory_application::ports::{AppendGroup, AppendOutcome, EventStore, LoadedStream, Snapshot, StoreError};
 
 use crate::circuit_breaker::{CircuitBreaker, Permit};
 use crate::retry_policy::RetryPolicy;
@@ -45,6 +45,10 @@ impl EventStore for ResilientEventStore {
     async fn load(&self, streams: Vec<StreamId>) -> Result<Vec<LoadedStream>, StoreError> {
         let is_worth_another_try = |error: &StoreError| matches!(error, StoreError::Unavailable(_));
         self.retry.run(|| self.load_once(streams.clone()), is_worth_another_try).await
+    }
+
+    async fn keep_snapshots(&self, snapshots: Vec<Snapshot>) -> Result<(), StoreError> {
+        self.inner.keep_snapshots(snapshots).await // A cache: whether it can be kept says nothing about anything else.
     }
 
     fn is_exclusive(&self) -> bool {
@@ -93,6 +97,10 @@ mod tests {
 
         async fn load(&self, _: Vec<StreamId>) -> Result<Vec<LoadedStream>, StoreError> {
             self.call(Vec::new())
+        }
+
+        async fn keep_snapshots(&self, _: Vec<Snapshot>) -> Result<(), StoreError> {
+            Ok(())
         }
 
         fn is_exclusive(&self) -> bool {

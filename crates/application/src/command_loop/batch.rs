@@ -1,33 +1,61 @@
-//! One batch: commands decided in order into groups, then answered by what became of the groups.
+//! One batch: requests decided in order into groups, then answered by what became of the groups.
 
 use std::sync::Arc;
 
-use inventory_domain::inventory::{Command, Event, Rejection, decide, evolve};
-use inventory_domain::{Inventory, ReservationId};
+use inventory_domain::{DomainEvent, Level, OrderId, StockId};
 use tokio::time::Instant;
 
 use super::CommandLoopPorts;
-use super::request::{Ask, CommandError, StockAnswer, Waiting};
-use super::working_states::{WorkingState, WorkingStates};
-use crate::ports::{AppendGroup, AppendOutcome, CommittedGroup, ExpectedVersion, NewEvent, StoreError, StreamAppend};
-use crate::{Position, StreamId};
+use super::deciding::{Draft, Need, Told, Undecided, answer, draft, draft_expiry};
+use super::remembered::{read_answer, write_answer};
+use super::request::{Answer, CommandError};
+use super::waiting::{Verdict, Waiting};
+use super::working_states::{Aggregate, WorkingStates};
+use crate::Position;
+use crate::ports::{
+    AppendGroup, AppendKey, AppendOutcome, CommittedGroup, ExpectedVersion, Metadata, NewEvent, Snapshot, StoreError,
+    StreamAppend,
+};
 
-/// Commands that are decided, each with the group that its verdict rests on: the one at the same place.
+/// Requests that are decided, each with the group that its verdict rests on: the one at the same place.
 #[derive(Default)]
 pub(super) struct Batch {
     groups: Arc<Vec<AppendGroup>>,
     decided: Vec<Decided>,
+    weight: usize,
 }
 
-/// A command and what it is to be told once its group is durable.
+/// A request and what it is to be told once its group is durable; nobody has asked for what had to be done first.
 struct Decided {
-    waiting: Waiting,
-    verdict: Result<StockAnswer, Rejection>,
+    waiting: Option<Waiting>,
+    verdict: Verdict,
+    /// The levels after the group of the stocks that it changes, in the order of its parts.
+    levels: Vec<Level>,
+}
+
+/// What became of a request for now.
+pub(super) enum Step {
+    /// It is in the batch, or answered.
+    Done,
+    /// It has to wait for these.
+    Blocked(Waiting, Vec<Need>),
+    /// It has to wait until the batch is durable.
+    Deferred(Waiting),
+}
+
+/// What settling has left to do.
+#[derive(Default)]
+pub(super) struct Settled {
+    /// What lost to somebody else, to be decided again.
+    pub(super) lost: Vec<Waiting>,
+    /// States to be kept.
+    pub(super) snapshots: Vec<Snapshot>,
 }
 
 impl Batch {
-    pub(super) fn len(&self) -> usize {
-        self.decided.len()
+    /// Over how many streams its groups are spread, a stream counted once for each group.
+    pub(super) fn weight(&self) -> usize {
+        self.weight
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -39,100 +67,155 @@ impl Batch {
         Arc::clone(&self.groups)
     }
 
-    /// Decides one command against the working states. It is given back when the states don't hold its stream.
+    /// Decides one request against the working states.
     ///
     /// A verdict that rests on durable events alone, with nobody else to change them, is answered at once.
-    pub(super) fn decide(
-        &mut self,
-        waiting: Waiting,
-        states: &mut WorkingStates,
-        ports: &CommandLoopPorts,
-    ) -> Option<Waiting> {
+    pub(super) fn decide(&mut self, waiting: Waiting, states: &mut WorkingStates, ports: &CommandLoopPorts) -> Step {
         if waiting.deadline <= Instant::now() {
             waiting.answer(Err(CommandError::WaitedTooLong));
-            return None;
+            return Step::Done;
         }
-        let stock_id = waiting.request.stock_id;
-        let Some(state) = states.get(stock_id) else { return Some(waiting) };
-        let expected = ExpectedVersion::of(state.inventory.version());
-        let recorded_at = state.inventory.moment(ports.clock.now());
-        let decided = match &waiting.request.ask {
-            Ask::Change(command) => decide(&state.inventory, command, recorded_at),
-            Ask::Level => Ok(Vec::new()),
+        let drafted = loop {
+            match draft(&waiting, states, ports.clock.now()) {
+                Ok(drafted) => break drafted,
+                Err(Undecided::Needs(needs)) => return Step::Blocked(waiting, needs),
+                Err(Undecided::ExpireFirst(order_id)) => match self.expire(order_id, states, ports) {
+                    Ok(()) => (),
+                    Err(Undecided::Needs(needs)) => return Step::Blocked(waiting, needs),
+                    Err(Undecided::ExpireFirst(order_id)) => {
+                        let damage = StoreError::Damaged(format!("order {order_id} can't be closed").into());
+                        waiting.answer(Err(CommandError::Store(damage.into())));
+                        return Step::Done;
+                    }
+                },
+            }
         };
-        let (events, refusal) = match decided {
-            Ok(events) => (events, None),
-            Err(rejection) => (Vec::new(), Some(rejection)),
-        };
-        state.run_ahead(&events, recorded_at);
-        let verdict = match refusal {
-            None => Ok(state.answer(&waiting.request.ask)),
-            Some(rejection) => Err(rejection),
-        };
-        if events.is_empty() && !state.is_ahead && ports.store.is_exclusive() {
-            waiting.answer(verdict.map_err(CommandError::Rejected));
-            return None;
+        let has_events = drafted.parts.iter().any(|(_, events)| !events.is_empty());
+        let mut streams = drafted.parts.iter().map(|(stream, _)| *stream);
+        let is_ahead = streams.any(|stream| states.get(stream).is_some_and(|state| state.is_ahead));
+        let has_key = waiting.request.key.is_some();
+        if !has_events && !is_ahead && !has_key && ports.store.is_exclusive() {
+            let Draft { verdict, recorded_at, .. } = drafted;
+            let told = told(verdict, states, Some(&waiting), recorded_at);
+            waiting.answer(told);
+            return Step::Done;
         }
-        let events = events.into_iter().map(|event| NewEvent { event_id: ports.ids.event_id(), event }).collect();
-        let metadata = Arc::clone(&waiting.request.metadata);
-        let streams = vec![StreamAppend { stream: StreamId::Inventory(stock_id), expected, events }];
-        let group = AppendGroup { key: None, streams, recorded_at, metadata };
-        Arc::make_mut(&mut self.groups).push(group); // Nobody shares it before it is sealed, so nothing is copied.
-        self.decided.push(Decided { waiting, verdict });
-        None
+        if !has_events && is_ahead && has_key && drafted.verdict.is_ok() {
+            return Step::Deferred(waiting); // Its answer is to be remembered, and names positions that aren't known yet.
+        }
+        self.add(drafted, Some(waiting), states, ports);
+        Step::Done
     }
 
-    /// Answers every command whose group is durable (or can never be); gives back those that have to be decided again.
+    /// Puts the expiry of an order into the batch, in front of what needs it.
+    fn expire(
+        &mut self,
+        order_id: OrderId,
+        states: &mut WorkingStates,
+        ports: &CommandLoopPorts,
+    ) -> Result<(), Undecided> {
+        let drafted = draft_expiry(order_id, states, ports.clock.now())?;
+        if drafted.parts.iter().all(|(_, events)| events.is_empty()) {
+            return Err(Undecided::ExpireFirst(order_id)); // Nothing to expire: what is held doesn't fit the order.
+        }
+        self.add(drafted, None, states, ports);
+        Ok(())
+    }
+
+    fn add(&mut self, drafted: Draft, waiting: Option<Waiting>, states: &mut WorkingStates, ports: &CommandLoopPorts) {
+        let Draft { parts, recorded_at, verdict } = drafted;
+        let mut streams = Vec::with_capacity(parts.len());
+        let mut levels = Vec::new();
+        for (stream, events) in parts {
+            let Some(state) = states.get(stream) else { continue }; // It was there when the draft was made.
+            let expected = ExpectedVersion::of(state.version());
+            state.run_ahead(&events, recorded_at);
+            if let Aggregate::Inventory(inventory) = &state.aggregate
+                && !events.is_empty()
+            {
+                levels.push(inventory.level());
+            }
+            let new = |event: DomainEvent| NewEvent { event_id: ports.ids.event_id(), event };
+            streams.push(StreamAppend { stream, expected, events: events.into_iter().map(new).collect() });
+        }
+        let verdict = told(verdict, states, waiting.as_ref(), recorded_at);
+        let request = waiting.as_ref().map(|waiting| &waiting.request);
+        let key = request.and_then(|request| request.key).map(|key| AppendKey {
+            append_id: key.append_id,
+            request_hash: key.request_hash,
+            result: verdict.as_ref().ok().map(write_answer),
+        });
+        self.weight += streams.len();
+        let metadata = request.map_or_else(|| Arc::new(Metadata::default()), |request| Arc::clone(&request.metadata));
+        let group = AppendGroup { key, streams, recorded_at, metadata };
+        Arc::make_mut(&mut self.groups).push(group); // Nobody shares it before it is sealed, so nothing is copied.
+        self.decided.push(Decided { waiting, verdict, levels });
+    }
+
+    /// Answers every request whose group is durable (or can never be), and says what is left to do.
     pub(super) fn settle(
         self,
         outcome: Result<Vec<AppendOutcome>, StoreError>,
         states: &mut WorkingStates,
         ports: &CommandLoopPorts,
         tries_max: u32,
-    ) -> Vec<Waiting> {
+        snapshot_every_events: u64,
+    ) -> Settled {
+        let mut settled = Settled::default();
         let outcomes = match outcome {
             Ok(outcomes) => outcomes,
             Err(error) => {
                 self.fail(error, states);
-                return Vec::new();
+                return settled;
             }
         };
-        let Self { groups, decided } = self;
+        let Self { groups, decided, .. } = self;
         let (mut acknowledged, mut committed) = (Vec::new(), Vec::new());
-        let (mut answers, mut lost) = (Vec::with_capacity(decided.len()), Vec::new());
+        let mut answers = Vec::with_capacity(decided.len());
         for (index, (decided, outcome)) in decided.into_iter().zip(outcomes).enumerate() {
-            let Decided { mut waiting, verdict } = decided;
-            let stock_id = waiting.request.stock_id;
+            let Decided { waiting, mut verdict, levels } = decided;
+            let group = &groups[index];
             match outcome {
                 AppendOutcome::Appended { position } => {
-                    let verdict = verdict.map(|answer| StockAnswer {
-                        position: states.get(stock_id).map_or(answer.position, |state| state.is_durable(position)),
-                        ..answer
-                    });
-                    if let (Some(position), Ok(answer)) = (position, &verdict) {
-                        acknowledged.push((stock_id, answer.level, position));
-                        committed.push(CommittedGroup { index, position, level: answer.level });
+                    let stocks = stand(group, position, states);
+                    acknowledged.extend(stocks.iter().zip(levels).map(|((stock, at), level)| (*stock, level, *at)));
+                    if let Some(position) = position {
+                        committed.push(CommittedGroup { index, position });
                     }
-                    answers.push((waiting, verdict.map_err(CommandError::Rejected)));
+                    if let (Ok(answer), Some(waiting)) = (&mut verdict, &waiting)
+                        && let Some(state) = states.get(waiting.request.ask.stream())
+                    {
+                        answer.set_position(state.position);
+                    }
+                    for (stock_id, _) in stocks {
+                        let due = states
+                            .get(stock_id.into())
+                            .and_then(|state| state.snapshot_due(stock_id, snapshot_every_events));
+                        settled.snapshots.extend(due);
+                    }
+                    answers.extend(waiting.map(|waiting| (waiting, verdict)));
                 }
                 AppendOutcome::Conflict { .. } => {
-                    states.forget(stock_id);
+                    forget(group, states);
+                    let Some(mut waiting) = waiting else { continue };
                     waiting.tries += 1;
                     if waiting.tries >= tries_max {
                         answers.push((waiting, Err(CommandError::Contended { tries: tries_max })));
                     } else {
-                        lost.push(waiting);
+                        settled.lost.push(waiting);
                     }
                 }
                 AppendOutcome::Tainted { .. } => {
-                    states.forget(stock_id);
-                    lost.push(waiting);
+                    forget(group, states);
+                    settled.lost.extend(waiting);
                 }
-                // The loop gives no append ids, so a store that says this is not to be believed.
-                AppendOutcome::Repeated { .. } | AppendOutcome::AppendIdReused => {
-                    states.forget(stock_id);
-                    let error = StoreError::OutcomeUnknown("an append id was answered that was not asked for".into());
-                    answers.push((waiting, Err(CommandError::Store(Arc::new(error)))));
+                AppendOutcome::Repeated { result, position } => {
+                    forget(group, states);
+                    answers.extend(waiting.map(|waiting| (waiting, repeated(&result, position))));
+                }
+                AppendOutcome::AppendIdReused => {
+                    forget(group, states);
+                    answers.extend(waiting.map(|waiting| (waiting, Err(CommandError::KeyReused))));
                 }
             }
         }
@@ -144,48 +227,63 @@ impl Batch {
         for (waiting, verdict) in answers {
             waiting.answer(verdict);
         }
-        lost
+        settled
     }
 
     /// Tells everybody that the store failed, and drops what ran ahead of it.
     fn fail(self, error: StoreError, states: &mut WorkingStates) {
         let error = CommandError::Store(Arc::new(error));
-        for Decided { waiting, .. } in self.decided {
-            states.forget(waiting.request.stock_id);
-            waiting.answer(Err(error.clone()));
+        for (Decided { waiting, .. }, group) in self.decided.into_iter().zip(&*self.groups) {
+            forget(group, states);
+            if let Some(waiting) = waiting {
+                waiting.answer(Err(error.clone()));
+            }
         }
     }
 }
 
-impl WorkingState {
-    fn run_ahead(&mut self, events: &[Event], recorded_at: inventory_domain::Timestamp) {
-        if !events.is_empty() {
-            let state = std::mem::replace(&mut self.inventory, Inventory::remembering(0));
-            self.inventory = events.iter().fold(state, |state, event| evolve(state, event, recorded_at));
-            self.is_ahead = true;
-        }
-    }
-
-    /// Its events up to `position` are durable (`None`: no new ones); returns where its last event stands.
-    fn is_durable(&mut self, position: Option<Position>) -> Position {
-        self.is_ahead = false;
-        self.position = position.unwrap_or(self.position);
-        self.position
-    }
-
-    /// The position in it is the last durable one; [`Batch::settle`] puts in the right one.
-    fn answer(&self, ask: &Ask) -> StockAnswer {
-        let reservation = named_by(ask).and_then(|id| self.inventory.reservation(id));
-        let expires_at = reservation.and_then(|reservation| reservation.expires_at);
-        StockAnswer { level: self.inventory.level(), position: self.position, expires_at }
-    }
+/// What is told once the states have run ahead.
+fn told(
+    verdict: Result<Told, CommandError>,
+    states: &mut WorkingStates,
+    waiting: Option<&Waiting>,
+    recorded_at: inventory_domain::Timestamp,
+) -> Verdict {
+    let ask = waiting.map(|waiting| &waiting.request.ask);
+    // Nobody hears an answer that isn't there.
+    verdict.and_then(|told| answer(told, states, ask, recorded_at).ok_or(CommandError::Abandoned))
 }
 
-fn named_by(ask: &Ask) -> Option<ReservationId> {
-    match ask {
-        Ask::Change(Command::Reserve(reserve)) => Some(reserve.reservation_id),
-        Ask::Change(Command::Extend(extend)) => Some(extend.reservation_id),
-        Ask::Change(Command::Add { .. } | Command::Commit(_) | Command::Release(_) | Command::Adjust(_))
-        | Ask::Level => None,
+/// The group's events are durable up to `position` (`None`: it has none); returns the stocks that it has changed, each with
+/// where its last event stands.
+fn stand(group: &AppendGroup, position: Option<Position>, states: &mut WorkingStates) -> Vec<(StockId, Position)> {
+    let mut stocks = Vec::new();
+    let mut at = position.map_or(0, |Position(last)| last - group.event_count() as u64);
+    for part in group.streams.iter().filter(|part| !part.events.is_empty()) {
+        at += part.events.len() as u64;
+        if let Some(state) = states.get(part.stream) {
+            (state.position, state.is_ahead) = (Position(at), false);
+        }
+        stocks.extend(part.stream.stock_id().map(|stock_id| (stock_id, Position(at))));
     }
+    stocks
+}
+
+fn forget(group: &AppendGroup, states: &mut WorkingStates) {
+    group.streams.iter().for_each(|part| states.forget(part.stream));
+}
+
+/// The answer that an earlier request under the same key was given.
+fn repeated(result: &[u8], position: Option<Position>) -> Verdict {
+    let damaged = || CommandError::Store(Arc::new(StoreError::Damaged("what a key stands for can't be read".into())));
+    let mut answer = read_answer(result).ok_or_else(damaged)?;
+    match &mut answer {
+        Answer::Stock(answer) => answer.is_repeat = true,
+        Answer::Order(answer) => answer.is_repeat = true,
+        Answer::Transfer(answer) => answer.is_repeat = true,
+    }
+    if let Some(position) = position {
+        answer.set_position(position);
+    }
+    Ok(answer)
 }

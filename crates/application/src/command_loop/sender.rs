@@ -1,23 +1,29 @@
 //! The way into the loop.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::request::{CommandError, StockAnswer, StockRequest, Waiting};
+use super::request::{Answer, Ask, CommandError, OrderAnswer, Request, StockAnswer, TransferAnswer};
+use super::waiting::{ManyReplies, Reply, Unit, Verdict, Waiting};
+use crate::ports::StoreError;
 
 /// Puts requests on the loop's bounded queue. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct CommandSender {
-    inbox: mpsc::Sender<Waiting>,
+    inbox: mpsc::UnboundedSender<Unit>,
+    /// One for each command that is waiting or in work: this is what bounds the queue.
+    places: Arc<Semaphore>,
+    places_max: usize,
     wait_max: Duration,
 }
 
 impl CommandSender {
-    pub(super) fn new(inbox: mpsc::Sender<Waiting>, wait_max: Duration) -> Self {
-        Self { inbox, wait_max }
+    pub(super) fn new(inbox: mpsc::UnboundedSender<Unit>, places_max: usize, wait_max: Duration) -> Self {
+        let places_max = places_max.min(Semaphore::MAX_PERMITS);
+        Self { inbox, places: Arc::new(Semaphore::new(places_max)), places_max, wait_max }
     }
 
     /// Has `request` decided, and waits until what it changes is durable.
@@ -27,19 +33,104 @@ impl CommandSender {
     /// # Errors
     ///
     /// [`CommandError`] says why, and whether something may have been done all the same.
-    pub async fn send(&self, request: StockRequest) -> Result<StockAnswer, CommandError> {
+    pub async fn send(&self, request: Request) -> Verdict {
+        let permit = self.places(request.ask.weight())?;
         let (reply, verdict) = oneshot::channel();
-        let waiting = Waiting { request, deadline: Instant::now() + self.wait_max, tries: 0, reply };
-        self.inbox.try_send(waiting).map_err(|refused| match refused {
-            TrySendError::Full(_) => CommandError::Overloaded,
-            TrySendError::Closed(_) => CommandError::ShuttingDown,
-        })?;
+        let deadline = Instant::now() + self.wait_max;
+        let waiting = Waiting { request, deadline, tries: 0, recalled: None, reply: Reply::One(reply, permit) };
+        self.put(Unit::One(Box::new(waiting)))?;
         verdict.await.unwrap_or(Err(CommandError::Abandoned))
     }
 
-    /// How many commands wait on the queue now.
+    /// Has `requests` decided in this order, each for itself, and waits until what they change is durable. The queue takes all
+    /// of them or none.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError`] when nothing was done; else each request has a verdict of its own, at the same place.
+    pub async fn send_all(&self, requests: Vec<Request>) -> Result<Vec<Verdict>, CommandError> {
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let permit = self.places(requests.iter().map(|request| request.ask.weight()).sum())?;
+        let (reply, verdicts) = oneshot::channel();
+        let (count, deadline) = (requests.len(), Instant::now() + self.wait_max);
+        let replies = ManyReplies::new(count, permit, reply);
+        let waiting = requests.into_iter().enumerate().map(|(index, request)| {
+            let reply = Reply::OfMany(Arc::clone(&replies), index);
+            Waiting { request, deadline, tries: 0, recalled: None, reply }
+        });
+        let waiting: Vec<_> = waiting.collect();
+        self.put(Unit::Many(waiting.into_iter()))?;
+        Ok(verdicts.await.unwrap_or_else(|_| vec![Err(CommandError::Abandoned); count]))
+    }
+
+    /// [`CommandSender::send`], for a request about a stock.
+    ///
+    /// # Errors
+    ///
+    /// As [`CommandSender::send`].
+    pub async fn send_stock(&self, request: Request) -> Result<StockAnswer, CommandError> {
+        match self.send(request).await? {
+            Answer::Stock(answer) => Ok(answer),
+            other => Err(misplaced(&other)),
+        }
+    }
+
+    /// [`CommandSender::send`], for a request about an order.
+    ///
+    /// # Errors
+    ///
+    /// As [`CommandSender::send`].
+    pub async fn send_order(&self, request: Request) -> Result<OrderAnswer, CommandError> {
+        match self.send(request).await? {
+            Answer::Order(answer) => Ok(answer),
+            other => Err(misplaced(&other)),
+        }
+    }
+
+    /// [`CommandSender::send`], for a request about a transfer.
+    ///
+    /// # Errors
+    ///
+    /// As [`CommandSender::send`].
+    pub async fn send_transfer(&self, request: Request) -> Result<TransferAnswer, CommandError> {
+        match self.send(request).await? {
+            Answer::Transfer(answer) => Ok(answer),
+            other => Err(misplaced(&other)),
+        }
+    }
+
+    /// How many commands are waiting or in work now.
     #[must_use]
     pub fn queue_depth(&self) -> usize {
-        self.inbox.max_capacity() - self.inbox.capacity()
+        self.places_max - self.places.available_permits()
+    }
+
+    fn places(&self, count: usize) -> Result<OwnedSemaphorePermit, CommandError> {
+        let count = u32::try_from(count).map_err(|_| CommandError::Overloaded)?;
+        Arc::clone(&self.places).try_acquire_many_owned(count).map_err(|_| CommandError::Overloaded)
+    }
+
+    fn put(&self, unit: Unit) -> Result<(), CommandError> {
+        self.inbox.send(unit).map_err(|_| CommandError::ShuttingDown)
+    }
+}
+
+/// A key's hash says what was asked, so the answer under it is of the same kind, unless what is stored is damaged.
+fn misplaced(answer: &Answer) -> CommandError {
+    let what = match answer {
+        Answer::Stock(_) => "a stock",
+        Answer::Order(_) => "an order",
+        Answer::Transfer(_) => "a transfer",
+    };
+    CommandError::Store(Arc::new(StoreError::Damaged(format!("the answer is about {what}").into())))
+}
+
+impl Request {
+    /// A request with no condition and no key, from nobody in particular.
+    #[must_use]
+    pub fn plain(ask: Ask) -> Self {
+        Self { ask, condition: super::request::Condition::None, key: None, metadata: Arc::default() }
     }
 }

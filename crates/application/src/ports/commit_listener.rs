@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use inventory_domain::Level;
-
 use super::AppendGroup;
 use crate::Position;
 
@@ -14,8 +12,6 @@ pub struct CommittedGroup {
     pub index: usize,
     /// Where its last event stands in the log.
     pub position: Position,
-    /// The stock's level after it.
-    pub level: Level,
 }
 
 /// Hears of every group that this node has committed, in order.

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use inventory_domain::Timestamp;
-use inventory_domain::inventory::Event;
+use inventory_domain::{DomainEvent, Timestamp};
 use tokio::sync::watch;
 
 use super::{Metadata, StoreError};
@@ -50,7 +49,9 @@ pub struct RecordedEvent {
     /// When it was decided.
     pub recorded_at: Timestamp,
     /// What has happened.
-    pub event: Event,
+    pub event: DomainEvent,
+    /// How many events of the same group follow it.
+    pub remaining: u64,
     /// Where it came from.
     pub metadata: Arc<Metadata>,
 }

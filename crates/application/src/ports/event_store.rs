@@ -4,8 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use inventory_domain::Timestamp;
-use inventory_domain::inventory::Event;
+use inventory_domain::{DomainEvent, Inventory, StockId, Timestamp};
 use thiserror::Error;
 
 use crate::{EventId, Position, StreamId};
@@ -19,6 +18,7 @@ pub trait EventStore: Send + Sync {
     ///   next positions of the log, in the order in which they stand in the group.
     /// - First the append id is looked up, then taint (see below), then the expected versions are compared. A group
     ///   without events is compared all the same, and one with an append id is remembered.
+    /// - An append id is known for 24 hours at least.
     /// - A group that conflicts, is repeated or reuses an append id *taints* the streams that it names: every later group
     ///   of the batch that names one of them is [`AppendOutcome::Tainted`], unless its append id is known, and taints its
     ///   streams in turn.
@@ -30,12 +30,21 @@ pub trait EventStore: Send + Sync {
     /// nothing of it has.
     async fn append(&self, batch: Arc<Vec<AppendGroup>>) -> Result<Vec<AppendOutcome>, StoreError>;
 
-    /// The history of each of `streams`, in the order given; a stream that nobody has written to is at version 0.
+    /// The history of each of `streams`, in the order given, from the newest snapshot on; a stream that nobody has written to
+    /// is at version 0.
     ///
     /// # Errors
     ///
     /// [`StoreError::Unavailable`], or [`StoreError::Damaged`] when what is stored can't be read.
     async fn load(&self, streams: Vec<StreamId>) -> Result<Vec<LoadedStream>, StoreError>;
+
+    /// Keeps states, so that loading a long stream takes no longer than loading a short one. Snapshots are a cache: dropping
+    /// them, or failing to keep them, changes no answer.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    async fn keep_snapshots(&self, snapshots: Vec<Snapshot>) -> Result<(), StoreError>;
 
     /// Whether nobody but this process can append, so that what was loaded or appended last is known to be the truth.
     fn is_exclusive(&self) -> bool;
@@ -108,7 +117,7 @@ pub struct NewEvent {
     /// Its name.
     pub event_id: EventId,
     /// What has happened.
-    pub event: Event,
+    pub event: DomainEvent,
 }
 
 /// Where a group of events came from.
@@ -131,8 +140,9 @@ pub struct AppendKey {
     pub append_id: [u8; 16],
     /// A hash of all that makes two requests the same.
     pub request_hash: [u8; 16],
-    /// What a repeat is to be told, in the caller's own form.
-    pub result: Vec<u8>,
+    /// What a repeat is to be told, in the caller's own form; `None` to look the id up without leaving anything under it, as
+    /// a refusal does.
+    pub result: Option<Vec<u8>>,
 }
 
 /// What became of one group.
@@ -173,15 +183,28 @@ pub struct LoadedStream {
     pub version: u64,
     /// Where its last event stands in the log; [`Position::START`] when it has none.
     pub position: Position,
-    /// Its events from the first on.
+    /// A state that the stream was in; `None` where no snapshot was kept.
+    pub snapshot: Option<Box<Inventory>>,
+    /// Its events after the snapshot's version; from the first on where there is no snapshot.
     pub events: Vec<PastEvent>,
+}
+
+/// A stock's state at a version that is durable.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Which stock.
+    pub stock_id: StockId,
+    /// Where the event with the state's version stands.
+    pub position: Position,
+    /// The state.
+    pub inventory: Inventory,
 }
 
 /// An event of a stream's history, with what folding it takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PastEvent {
     /// What has happened.
-    pub event: Event,
+    pub event: DomainEvent,
     /// When.
     pub recorded_at: Timestamp,
 }

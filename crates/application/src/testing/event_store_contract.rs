@@ -14,6 +14,7 @@ mod append_ids;
 mod appending;
 mod concurrency;
 mod conflicts;
+mod history;
 mod reading_the_log;
 mod round_trips;
 mod subject;
@@ -25,7 +26,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use self::subject::Subject;
-use crate::ports::{EventLog, EventStore};
+use crate::ports::{EventHistory, EventLog, EventStore};
 
 /// Runs every check, each on a fresh store from `make`.
 ///
@@ -34,7 +35,7 @@ use crate::ports::{EventLog, EventStore};
 /// When the store fails a check; the message starts with the name of the check.
 pub async fn check_event_store<S>(make: impl AsyncFn() -> Arc<S>)
 where
-    S: EventStore + EventLog + 'static,
+    S: EventStore + EventLog + EventHistory + 'static,
 {
     macro_rules! run {
         ($($theme:ident: $($check:ident)*;)*) => {$($(
@@ -71,7 +72,13 @@ where
             a_group_that_was_not_appended_is_not_remembered
             a_group_without_events_is_remembered
             append_ids_that_start_alike_are_not_the_same
-            results_may_be_empty_or_long;
+            results_may_be_empty_or_long
+            a_lookup_leaves_nothing;
+        history:
+            pages_add_up_to_the_stream
+            orders_and_transfers_are_streams_too
+            a_snapshot_shortens_the_history
+            a_stream_can_be_seen_as_it_was;
         reading_the_log:
             pages_add_up_to_the_log
             a_page_never_splits_a_group

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 
 use crate::StreamId;
-use crate::ports::{AppendGroup, AppendOutcome, EventStore, LoadedStream, StoreError};
+use crate::ports::{AppendGroup, AppendOutcome, EventStore, LoadedStream, Snapshot, StoreError};
 
 /// How a call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +66,10 @@ impl EventStore for FailingEventStore {
             return Err(StoreError::Unavailable("injected".into()));
         }
         self.inner.load(streams).await
+    }
+
+    async fn keep_snapshots(&self, snapshots: Vec<Snapshot>) -> Result<(), StoreError> {
+        self.inner.keep_snapshots(snapshots).await
     }
 
     fn is_exclusive(&self) -> bool {

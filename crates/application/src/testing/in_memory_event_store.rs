@@ -4,10 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use inventory_domain::{Inventory, StockId, Timestamp};
 use tokio::sync::watch;
 
 use crate::ports::{
-    AppendGroup, AppendOutcome, EventLog, EventStore, LoadedStream, PastEvent, RecordedEvent, StoreError,
+    AppendGroup, AppendOutcome, EventHistory, EventLog, EventStore, LoadedStream, PastEvent, RecordedEvent, Snapshot,
+    StoreError,
 };
 use crate::{Position, StreamId};
 
@@ -53,11 +55,30 @@ impl EventStore for InMemoryEventStore {
 
     async fn load(&self, streams: Vec<StreamId>) -> Result<Vec<LoadedStream>, StoreError> {
         let contents = self.contents();
-        Ok(streams.iter().map(|stream| contents.load(stream)).collect())
+        let end = Timestamp::from_millis(i64::MAX);
+        Ok(streams.iter().map(|stream| contents.load(stream, end)).collect())
+    }
+
+    async fn keep_snapshots(&self, snapshots: Vec<Snapshot>) -> Result<(), StoreError> {
+        self.contents().keep(snapshots);
+        Ok(())
     }
 
     fn is_exclusive(&self) -> bool {
         self.is_exclusive
+    }
+}
+
+#[async_trait]
+impl EventHistory for InMemoryEventStore {
+    async fn stream_page(&self, stream: StreamId, after: u64, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
+        let contents = self.contents();
+        let events = contents.events_of(&stream).skip_while(|event| event.version <= after);
+        Ok(events.take(limit).cloned().collect())
+    }
+
+    async fn load_at(&self, stock_id: StockId, at: Timestamp) -> Result<LoadedStream, StoreError> {
+        Ok(self.contents().load(&stock_id.into(), at))
     }
 }
 
@@ -79,16 +100,11 @@ impl EventLog for InMemoryEventStore {
 /// What has been appended.
 #[derive(Debug, Default)]
 struct Contents {
-    log: Vec<LogEntry>,
+    log: Vec<RecordedEvent>,
     /// Each stream's places in `log`.
     streams: HashMap<StreamId, Vec<usize>>,
     append_ids: HashMap<[u8; 16], Remembered>,
-}
-
-#[derive(Debug)]
-struct LogEntry {
-    event: RecordedEvent,
-    ends_group: bool,
+    snapshots: HashMap<StreamId, Vec<Inventory>>,
 }
 
 /// What became of a group with an append id.
@@ -106,8 +122,10 @@ impl Contents {
             return refused;
         }
         let position = self.record(group);
-        if let Some(key) = &group.key {
-            let (request_hash, result) = (key.request_hash, key.result.clone());
+        if let Some(key) = &group.key
+            && let Some(result) = key.result.clone()
+        {
+            let request_hash = key.request_hash;
             self.append_ids.insert(key.append_id, Remembered { request_hash, result, position });
         }
         AppendOutcome::Appended { position }
@@ -134,8 +152,10 @@ impl Contents {
     }
 
     fn record(&mut self, group: &AppendGroup) -> Option<Position> {
+        let mut remaining = group.event_count() as u64;
         for part in &group.streams {
             for new in &part.events {
+                remaining -= 1;
                 let places = self.streams.entry(part.stream).or_default();
                 places.push(self.log.len());
                 let event = RecordedEvent {
@@ -145,29 +165,37 @@ impl Contents {
                     version: places.len() as u64,
                     recorded_at: group.recorded_at,
                     event: new.event.clone(),
+                    remaining,
                     metadata: Arc::clone(&group.metadata),
                 };
-                self.log.push(LogEntry { event, ends_group: false });
+                self.log.push(event);
             }
         }
-        (group.event_count() > 0).then(|| {
-            if let Some(last) = self.log.last_mut() {
-                last.ends_group = true;
-            }
-            self.head()
-        })
+        (group.event_count() > 0).then(|| self.head())
     }
 
-    fn load(&self, stream: &StreamId) -> LoadedStream {
-        let entries: Vec<_> =
-            self.streams.get(stream).into_iter().flatten().map(|place| &self.log[*place].event).collect();
+    fn keep(&mut self, snapshots: Vec<Snapshot>) {
+        for snapshot in snapshots {
+            self.snapshots.entry(snapshot.stock_id.into()).or_default().push(snapshot.inventory);
+        }
+    }
+
+    fn events_of(&self, stream: &StreamId) -> impl Iterator<Item = &RecordedEvent> {
+        self.streams.get(stream).into_iter().flatten().map(|place| &self.log[*place])
+    }
+
+    fn load(&self, stream: &StreamId, until: Timestamp) -> LoadedStream {
+        let events: Vec<_> = self.events_of(stream).take_while(|event| event.recorded_at <= until).collect();
+        let version = events.len() as u64;
+        let snapshots = self.snapshots.get(stream).into_iter().flatten();
+        let snapshot = snapshots.filter(|kept| kept.version() <= version).max_by_key(|kept| kept.version());
+        let skipped = snapshot.map_or(0, Inventory::version);
+        let past = |event: &&RecordedEvent| PastEvent { event: event.event.clone(), recorded_at: event.recorded_at };
         LoadedStream {
-            version: entries.len() as u64,
-            position: entries.last().map_or(Position::START, |last| last.position),
-            events: entries
-                .into_iter()
-                .map(|entry| PastEvent { event: entry.event.clone(), recorded_at: entry.recorded_at })
-                .collect(),
+            version,
+            position: events.last().map_or(Position::START, |last| last.position),
+            snapshot: snapshot.cloned().map(Box::new),
+            events: events.iter().filter(|event| event.version > skipped).map(past).collect(),
         }
     }
 
@@ -175,8 +203,8 @@ impl Contents {
         let start = usize::try_from(after.0).unwrap_or(usize::MAX).min(self.log.len());
         let mut page = Vec::new();
         for entry in &self.log[start..] {
-            page.push(entry.event.clone());
-            if page.len() >= limit && entry.ends_group {
+            page.push(entry.clone());
+            if page.len() >= limit && entry.remaining == 0 {
                 break;
             }
         }

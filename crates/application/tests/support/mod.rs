@@ -8,17 +8,20 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use inventory_application::command_loop::CommandLoopPorts;
 use inventory_application::ports::{
-    AppendGroup, AppendOutcome, CommitListener, CommittedGroup, EventLog, EventStore, LoadedStream, Metadata,
-    RecordedEvent, StoreError,
+    AppendGroup, AppendOutcome, CommitListener, CommittedGroup, EventLog, EventStore, LoadedStream, RecordedEvent,
+    Snapshot, StoreError,
 };
-use inventory_application::testing::{InMemoryEventStore, ManualClock, SequentialIds};
+use inventory_application::testing::{InMemoryEventStore, LogReservations, ManualClock, SequentialIds};
 use inventory_application::{
-    AcknowledgedLevels, Ask, CommandError, CommandLoop, CommandLoopSettings, CommandSender, Position, StockAnswer,
-    StockRequest, StreamId,
+    AcknowledgedLevels, Ask, CommandError, CommandLoop, CommandLoopSettings, CommandSender, Position, Request,
+    RequestKey, StockAnswer, StreamId, Verdict,
 };
-use inventory_domain::inventory::{Command, Event, Release, Reserve, evolve};
+use inventory_domain::inventory::{Command, Commit, Event, Release, Reserve, evolve};
+use inventory_domain::order::{self, OrderLines, Place};
+use inventory_domain::transfer::{self, Route, Start};
 use inventory_domain::{
-    CustomerId, HoldFor, Inventory, Level, ProductId, Quantity, Reason, ReservationId, StockId, StoreId, Timestamp,
+    CustomerId, DomainEvent, HoldFor, Inventory, Level, OrderId, ProductId, Quantity, Reason, ReservationId, StockId,
+    StoreId, Timestamp, TransferId,
 };
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, yield_now};
@@ -36,14 +39,14 @@ pub struct Node {
 }
 
 /// What a listener was told.
-pub type Heard = Mutex<Vec<(Position, Level)>>;
+pub type Heard = Mutex<Vec<Position>>;
 
 struct Listener(Arc<Heard>);
 
 impl CommitListener for Listener {
     fn committed(&self, batch: &Arc<Vec<AppendGroup>>, committed: Vec<CommittedGroup>) {
         assert!(committed.iter().all(|group| batch[group.index].event_count() > 0));
-        self.0.lock().unwrap().extend(committed.iter().map(|group| (group.position, group.level)));
+        self.0.lock().unwrap().extend(committed.iter().map(|group| group.position));
     }
 }
 
@@ -55,15 +58,16 @@ impl Node {
     pub fn with(store: &Arc<SlowStore>, change: impl FnOnce(&mut CommandLoopSettings)) -> Self {
         let mut settings = CommandLoopSettings::default();
         change(&mut settings);
-        Self::over(store.clone(), settings)
+        Self::over(store.clone(), store.clone(), settings)
     }
 
-    pub fn over(store: Arc<dyn EventStore>, settings: CommandLoopSettings) -> Self {
+    pub fn over(store: Arc<dyn EventStore>, log: Arc<dyn EventLog>, settings: CommandLoopSettings) -> Self {
         let clock = Arc::new(ManualClock::at(NOON));
         let acknowledged = Arc::new(AcknowledgedLevels::new(100, Position::START));
         let heard = Arc::new(Heard::default());
         let ports = CommandLoopPorts {
             store,
+            reservations: Arc::new(LogReservations::of(log)),
             clock: clock.clone(),
             ids: Arc::new(SequentialIds::default()),
             acknowledged: acknowledged.clone(),
@@ -80,13 +84,24 @@ impl Node {
     }
 
     /// Sends a request, and waits for its answer elsewhere.
-    pub fn send(&self, request: StockRequest) -> JoinHandle<Result<StockAnswer, CommandError>> {
+    pub fn send(&self, request: Request) -> JoinHandle<Result<StockAnswer, CommandError>> {
         let commands = self.commands.clone();
-        tokio::spawn(async move { commands.send(request).await })
+        tokio::spawn(async move { commands.send_stock(request).await })
     }
 
-    pub async fn ask(&self, request: StockRequest) -> Result<StockAnswer, CommandError> {
-        self.commands.send(request).await
+    pub async fn ask(&self, request: Request) -> Result<StockAnswer, CommandError> {
+        self.commands.send_stock(request).await
+    }
+
+    pub async fn order(&self, number: u128, command: order::Command) -> Result<order::OrderStatus, CommandError> {
+        let answer = self.commands.send_order(order_request(number, command)).await?;
+        Ok(answer.order.status())
+    }
+
+    pub async fn transfer(&self, number: u128, command: transfer::Command) -> Result<(u64, u64, u64), CommandError> {
+        let ask = Ask::Transfer { transfer_id: TransferId::from_u128(number), command };
+        let transfer = self.commands.send_transfer(Request::plain(ask)).await?.transfer;
+        Ok((transfer.in_transit(), transfer.received(), transfer.cancelled()))
     }
 
     /// Asks the loop to stop; the handle ends when it has.
@@ -113,6 +128,7 @@ pub struct SlowStore {
     conflicts_always: AtomicBool,
     batches: Mutex<Vec<usize>>,
     pub loads: AtomicU64,
+    pub snapshots: AtomicU64,
 }
 
 impl SlowStore {
@@ -125,6 +141,7 @@ impl SlowStore {
             conflicts_always: AtomicBool::new(false),
             batches: Mutex::default(),
             loads: AtomicU64::new(0),
+            snapshots: AtomicU64::new(0),
         })
     }
 
@@ -187,6 +204,11 @@ impl EventStore for SlowStore {
         self.inner.load(streams).await
     }
 
+    async fn keep_snapshots(&self, snapshots: Vec<Snapshot>) -> Result<(), StoreError> {
+        self.snapshots.fetch_add(snapshots.len() as u64, Ordering::SeqCst);
+        self.inner.keep_snapshots(snapshots).await
+    }
+
     fn is_exclusive(&self) -> bool {
         self.inner.is_exclusive()
     }
@@ -213,16 +235,26 @@ pub async fn log_of(log: &Arc<impl EventLog>) -> Vec<RecordedEvent> {
 
 /// A stock's level by its events, and by nothing else.
 pub async fn fold(log: &Arc<impl EventLog>, number: u128) -> Level {
-    let all = log_of(log).await;
-    let of_stock = all.iter().filter(|event| event.stream == StreamId::Inventory(stock(number)));
-    of_stock.fold(Inventory::remembering(10), |state, event| evolve(state, &event.event, event.recorded_at)).level()
+    let state = stock_events(log, number)
+        .await
+        .iter()
+        .fold(Inventory::remembering(10), |state, (event, at)| evolve(state, event, *at));
+    state.level()
+}
+
+async fn stock_events(log: &Arc<impl EventLog>, number: u128) -> Vec<(Event, Timestamp)> {
+    let of_stock = log_of(log).await.into_iter().filter(|event| event.stream == StreamId::Inventory(stock(number)));
+    let events = of_stock.map(|recorded| match recorded.event {
+        DomainEvent::Inventory(event) => (event, recorded.recorded_at),
+        other => panic!("{other:?}"),
+    });
+    events.collect()
 }
 
 /// The reservations that a stock has ever granted.
 pub async fn held(log: &Arc<impl EventLog>, number: u128) -> BTreeSet<u128> {
-    let all = log_of(log).await;
-    let of_stock = all.iter().filter(|event| event.stream == StreamId::Inventory(stock(number)));
-    let reserved = of_stock.filter_map(|event| match &event.event {
+    let events = stock_events(log, number).await;
+    let reserved = events.iter().filter_map(|(event, _)| match event {
         Event::StockReserved { reservation_id, .. } => Some(reservation_id.uuid().as_u128()),
         _ => None,
     });
@@ -233,12 +265,12 @@ pub fn stock(number: u128) -> StockId {
     StockId { product_id: ProductId::from_u128(number), store_id: StoreId::from_u128(7) }
 }
 
-pub fn add(number: u128, units: i64) -> StockRequest {
+pub fn add(number: u128, units: i64) -> Request {
     let (quantity, reason) = (Quantity::new(units).unwrap(), Reason::new("delivery").unwrap());
     change(number, Command::Add { quantity, reason })
 }
 
-pub fn reserve(number: u128, id: u128, units: i64) -> StockRequest {
+pub fn reserve(number: u128, id: u128, units: i64) -> Request {
     change(
         number,
         Command::Reserve(Reserve {
@@ -246,19 +278,67 @@ pub fn reserve(number: u128, id: u128, units: i64) -> StockRequest {
             quantity: Quantity::new(units).unwrap(),
             customer_id: CustomerId::from_u128(9),
             hold_for: HoldFor::from_minutes(30).ok(),
+            order_id: None,
         }),
     )
 }
 
-pub fn release(number: u128, id: u128) -> StockRequest {
+pub fn release(number: u128, id: u128) -> Request {
     let (reservation_id, reason) = (ReservationId::from_u128(id), Reason::new("left").unwrap());
     change(number, Command::Release(Release { reservation_id, reason }))
 }
 
-pub fn level(number: u128) -> StockRequest {
-    StockRequest { stock_id: stock(number), ask: Ask::Level, metadata: Arc::new(Metadata::default()) }
+pub fn commit(number: u128, id: u128) -> Request {
+    let (reservation_id, order_id) = (ReservationId::from_u128(id), OrderId::from_u128(1));
+    change(number, Command::Commit(Commit { reservation_id, order_id, quantity: None }))
 }
 
-fn change(number: u128, command: Command) -> StockRequest {
-    StockRequest { stock_id: stock(number), ask: Ask::Change(command), metadata: Arc::new(Metadata::default()) }
+pub fn level(number: u128) -> Request {
+    Request::plain(Ask::Level(stock(number)))
+}
+
+/// The same request under a key: what is asked tells requests apart.
+pub fn keyed(key: u8, request: Request) -> Request {
+    let asked = format!("{:?} {:?}", request.ask, request.condition);
+    let mut request_hash = [0; 16];
+    for (place, byte) in asked.bytes().enumerate() {
+        request_hash[place % 16] ^= byte.rotate_left(u32::try_from(place / 16 % 8).unwrap());
+    }
+    Request { key: Some(RequestKey { append_id: [key; 16], request_hash }), ..request }
+}
+
+pub fn change(number: u128, command: Command) -> Request {
+    Request::plain(Ask::Stock { stock_id: stock(number), command, is_fresh: false })
+}
+
+pub fn order_request(number: u128, command: order::Command) -> Request {
+    Request::plain(Ask::Order { order_id: OrderId::from_u128(number), command, is_dry_run: false })
+}
+
+/// An order of these units of these stocks; its reservations have ids that nobody else uses.
+pub fn place(asked: &[(u128, i64)]) -> order::Command {
+    let asked: Vec<_> = asked.iter().map(|(number, units)| (stock(*number), Quantity::new(*units).unwrap())).collect();
+    let fresh = || ReservationId::from_u128(u128::from(FRESH.fetch_add(1, Ordering::SeqCst)));
+    let lines = OrderLines::summed(&asked, fresh).unwrap();
+    order::Command::Place(Place {
+        customer_id: CustomerId::from_u128(9),
+        hold_for: HoldFor::from_minutes(30).ok(),
+        lines,
+    })
+}
+
+static FRESH: AtomicU64 = AtomicU64::new(1_000_000);
+
+/// Units of a product on their way from the stock's store to another one's.
+pub fn start(number: u128, units: i64) -> transfer::Command {
+    let from = stock(number);
+    let route = Route::new(from.product_id, from.store_id, StoreId::from_u128(8)).unwrap();
+    let (quantity, reason) = (Quantity::new(units).unwrap(), Reason::new("rebalance").unwrap());
+    transfer::Command::Start(Start { route, quantity, reason })
+}
+
+/// Sends many requests as one batch.
+pub fn send_all(node: &Node, requests: Vec<Request>) -> JoinHandle<Result<Vec<Verdict>, CommandError>> {
+    let commands = node.commands.clone();
+    tokio::spawn(async move { commands.send_all(requests).await })
 }

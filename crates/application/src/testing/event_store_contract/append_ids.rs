@@ -64,7 +64,7 @@ pub(super) async fn append_ids_that_start_alike_are_not_the_same(store: Arc<Subj
 pub(super) async fn results_may_be_empty_or_long(store: Arc<Subject>) {
     for (name, result) in [("empty", Vec::new()), ("long", (0..=u8::MAX).cycle().take(20_000).collect())] {
         let mut first = store.groups(&format!("{name}/request/: {name} 0+1"));
-        first[0].key.as_mut().expect("it has a key").result.clone_from(&result);
+        first[0].key.as_mut().expect("it has a key").result = Some(result.clone());
         let AppendOutcome::Appended { position } = store.submit(first).await.remove(0) else {
             panic!("the first is appended");
         };
@@ -72,4 +72,13 @@ pub(super) async fn results_may_be_empty_or_long(store: Arc<Subject>) {
         assert_eq!(again, [AppendOutcome::Repeated { result, position }]);
         assert!(position > Some(Position::START));
     }
+}
+
+pub(super) async fn a_lookup_leaves_nothing(store: Arc<Subject>) {
+    store.check("id/request: a 0+0", "done").await;
+    store.check("id/other: a 0+0", "done").await;
+    store.check("id/request/first: a 0+1", "at 1").await;
+    store.check("id/request: a 0+0", "repeated first at 1").await;
+    store.check("id/other: a 1+0 | b 0+1", "reused | at 2").await;
+    store.check("none/request: a 5+0", "conflict a is 1").await;
 }

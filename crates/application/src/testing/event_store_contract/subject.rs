@@ -1,7 +1,8 @@
 //! The store under test, and the notation in which the checks are written.
 //!
 //! A batch is groups between bars, a group is streams between commas, each with the version that is expected of it and
-//! how many events to add: `a 0+1, b 2+0 | c 1+5`. An append id, a request and a result come first: `id/request/result: a 0+1`.
+//! how many events to add: `a 0+1, b 2+0 | c 1+5`. A stream is a stock, or an order (`o.x`), or a transfer (`t.x`). An append id, a
+//! request and a result come first: `id/request/result: a 0+1`; without a result the id is only looked up.
 //! The answers read `at 7` (appended, and where its last event stands), `done` (appended, without events),
 //! `repeated result at 7`, `reused`, `conflict a is 2` and `tainted a`.
 
@@ -10,20 +11,22 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use inventory_domain::inventory::Event;
-use inventory_domain::{ProductId, Quantity, Reason, StockId, StoreId, Timestamp};
+use inventory_domain::{
+    DomainEvent, Inventory, OrderId, ProductId, Quantity, Reason, StockId, StoreId, Timestamp, TransferId, inventory,
+    order, transfer,
+};
 use uuid::Uuid;
 
 use crate::ports::{
-    AppendGroup, AppendKey, AppendOutcome, EventLog, EventStore, ExpectedVersion, LoadedStream, Metadata, NewEvent,
-    PastEvent, RecordedEvent, StreamAppend,
+    AppendGroup, AppendKey, AppendOutcome, EventHistory, EventLog, EventStore, ExpectedVersion, LoadedStream, Metadata,
+    NewEvent, PastEvent, RecordedEvent, StreamAppend,
 };
 use crate::{EventId, Position, StreamId};
 
-/// Both ports of one store.
-pub(super) trait Store: EventStore + EventLog {}
+/// All ports of one store.
+pub(super) trait Store: EventStore + EventLog + EventHistory {}
 
-impl<S: EventStore + EventLog> Store for S {}
+impl<S: EventStore + EventLog + EventHistory> Store for S {}
 
 /// A store, and what it ought to contain by what it has answered so far.
 pub(super) struct Subject {
@@ -34,7 +37,7 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    pub(super) fn new<S: EventStore + EventLog + 'static>(store: Arc<S>) -> Self {
+    pub(super) fn new<S: Store + 'static>(store: Arc<S>) -> Self {
         Self { store, ought: Mutex::default(), is_bypassed: AtomicBool::new(false), counter: AtomicU64::new(0) }
     }
 
@@ -93,19 +96,24 @@ impl Subject {
         StreamAppend {
             stream: stream(name),
             expected: ExpectedVersion::of(expected),
-            events: (0..added).map(|_| self.new_event()).collect(),
+            events: (0..added).map(|_| self.new_event(name)).collect(),
         }
     }
 
     /// An event that is like no other.
-    fn new_event(&self) -> NewEvent {
+    fn new_event(&self, of: &str) -> NewEvent {
         let number = self.next();
         let quantity = Quantity::new(number.cast_signed()).expect("a number from 1 on");
         let reason = Reason::new(&format!("delivery {number}")).expect("a short reason");
-        NewEvent {
-            event_id: EventId(Uuid::from_u128(u128::from(number) << 64 | 0xe)),
-            event: Event::StockAdded { quantity, reason },
-        }
+        let event = match stream(of) {
+            StreamId::Inventory(_) => inventory::Event::StockAdded { quantity, reason }.into(),
+            StreamId::Order(_) => {
+                let cause = order::OrderReleaseCause::Requested(reason);
+                order::Event::OrderReleased { cause }.into()
+            }
+            StreamId::Transfer(_) => transfer::Event::TransferReceived { quantity }.into(),
+        };
+        NewEvent { event_id: EventId(Uuid::from_u128(u128::from(number) << 64 | 0xe)), event }
     }
 
     fn next(&self) -> u64 {
@@ -122,6 +130,11 @@ impl Subject {
         let loaded = self.store.load(streams).await.expect("the store loads streams");
         assert_eq!(loaded.len(), count, "there is one answer for each stream");
         loaded
+    }
+
+    /// One page of a stream.
+    pub(super) async fn stream_page(&self, name: &str, after: u64, limit: usize) -> Vec<RecordedEvent> {
+        self.store.stream_page(stream(name), after, limit).await.expect("the store reads a stream")
     }
 
     /// One page of the log.
@@ -160,6 +173,8 @@ impl Subject {
                 history.last().map(|last| last.position),
                 "where a stream's last event stands"
             );
+            let skipped = loaded.snapshot.as_ref().map_or(0, |snapshot| snapshot.version());
+            let history: Vec<_> = history.into_iter().filter(|event| event.version > skipped).collect();
             assert!(
                 loaded.events.iter().eq(history.into_iter().map(past).collect::<Vec<_>>().iter()),
                 "a stream's events"
@@ -177,19 +192,42 @@ impl Subject {
 
 /// The stream with a short name, up to sixteen letters.
 pub(super) fn stream(name: &str) -> StreamId {
-    let store_id = StoreId::from_u128(0x5704e);
-    StreamId::Inventory(StockId { product_id: ProductId::new(Uuid::from_bytes(sixteen(name))), store_id })
+    let uuid = Uuid::from_bytes(sixteen(name));
+    match name.get(..2) {
+        Some("o.") => OrderId::new(uuid).into(),
+        Some("t.") => TransferId::new(uuid).into(),
+        _ => stock(name).into(),
+    }
+}
+
+/// The stock with a short name.
+pub(super) fn stock(name: &str) -> StockId {
+    StockId { product_id: ProductId::new(Uuid::from_bytes(sixteen(name))), store_id: StoreId::from_u128(0x5704e) }
 }
 
 fn name(stream: StreamId) -> String {
-    let bytes = stream.stock_id().product_id.uuid().into_bytes();
-    String::from_utf8_lossy(&bytes).trim_end_matches('\0').to_owned()
+    let uuid = match stream {
+        StreamId::Inventory(stock_id) => stock_id.product_id.uuid(),
+        StreamId::Order(order_id) => order_id.uuid(),
+        StreamId::Transfer(transfer_id) => transfer_id.uuid(),
+    };
+    String::from_utf8_lossy(&uuid.into_bytes()).trim_end_matches('\0').to_owned()
+}
+
+/// A stock's state by what was loaded of it.
+pub(super) fn folded(loaded: &LoadedStream) -> Inventory {
+    let start = loaded.snapshot.as_deref().cloned().unwrap_or_default();
+    loaded.events.iter().fold(start, |state, past| match &past.event {
+        DomainEvent::Inventory(event) => inventory::evolve(state, event, past.recorded_at),
+        DomainEvent::Order(_) | DomainEvent::Transfer(_) => panic!("a stock's stream holds a stock's events"),
+    })
 }
 
 fn append_key(text: &str) -> AppendKey {
     let mut parts = text.splitn(3, '/').map(str::trim);
-    let mut part = || parts.next().expect("id/request/result");
-    AppendKey { append_id: sixteen(part()), request_hash: sixteen(part()), result: part().into() }
+    let mut part = || parts.next().expect("an id and a request");
+    let (append_id, request_hash) = (sixteen(part()), sixteen(part()));
+    AppendKey { append_id, request_hash, result: parts.next().map(Into::into) }
 }
 
 fn sixteen(text: &str) -> [u8; 16] {
@@ -200,10 +238,12 @@ fn sixteen(text: &str) -> [u8; 16] {
 
 /// The events of `group` as they ought to be stored behind the first `before` events of the log.
 fn recorded(group: &AppendGroup, before: u64) -> Vec<RecordedEvent> {
-    let mut added = Vec::new();
+    let (mut added, mut remaining) = (Vec::new(), group.event_count() as u64);
     for part in &group.streams {
         for (new, version) in part.events.iter().zip(part.expected.version() + 1..) {
+            remaining -= 1;
             added.push(RecordedEvent {
+                remaining,
                 position: Position(before + added.len() as u64 + 1),
                 event_id: new.event_id,
                 stream: part.stream,

@@ -1,0 +1,299 @@
+//! What a request comes to by the states that the loop holds: drafts of groups, and answers. Nothing is changed here.
+
+use inventory_domain::inventory::{self, Command, Rejection};
+use inventory_domain::{
+    DomainEvent, Inventory, OrderId, ReservationId, StockId, Timestamp, TransferId, order, transfer,
+};
+
+use super::request::{Answer, Ask, CommandError, OrderAnswer, Shortfall, StockAnswer, TransferAnswer};
+use super::waiting::{Recalled, Waiting};
+use super::working_states::WorkingStates;
+use crate::ports::StoreError;
+use crate::{Position, StreamId};
+
+/// What has to be had before a request can be decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Need {
+    /// A stream's state.
+    Stream(StreamId),
+    /// What the read side knows of a reservation, at this version of the stock at least.
+    Reservation(StockId, ReservationId, u64),
+}
+
+/// Events for each stream that a request rests on, and what it is told when they are durable.
+pub(super) struct Draft {
+    pub(super) parts: Vec<(StreamId, Vec<DomainEvent>)>,
+    pub(super) recorded_at: Timestamp,
+    pub(super) verdict: Result<Told, CommandError>,
+}
+
+/// Whom an answer is about; the numbers are read off the states once they have run ahead.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Told {
+    Stock(StockId, Option<ReservationId>),
+    Order(OrderId),
+    /// What an order would be: nothing of it was drafted.
+    DryRun(OrderId),
+    Transfer(TransferId),
+    /// Nobody waits for it.
+    Nobody,
+}
+
+/// Why there is no draft.
+pub(super) enum Undecided {
+    Needs(Vec<Need>),
+    /// This order has to be expired first.
+    ExpireFirst(OrderId),
+}
+
+/// What `waiting` needs that isn't there, as far as that can be told before it is decided.
+pub(super) fn needs(waiting: &Waiting, states: &mut WorkingStates, needs: &mut Vec<Need>) {
+    let mut need = |states: &WorkingStates, stream: StreamId| {
+        if !states.holds(stream) {
+            needs.push(Need::Stream(stream));
+        }
+    };
+    match &waiting.request.ask {
+        Ask::Level(stock_id) => need(states, (*stock_id).into()),
+        Ask::Stock { stock_id, command, is_fresh } => match states.inventory(*stock_id) {
+            None => need(states, (*stock_id).into()),
+            Some(inventory) => {
+                let asked = command.reservation_id().filter(|_| !is_fresh);
+                if let Some(id) = asked.filter(|id| is_forgotten(inventory, *id, waiting.recalled)) {
+                    needs.push(Need::Reservation(*stock_id, id, inventory.forgotten_version()));
+                }
+            }
+        },
+        Ask::Order { order_id, command, .. } => {
+            need(states, (*order_id).into());
+            let stocks: Vec<StockId> = match (command, states.order(*order_id).and_then(|order| order.placed())) {
+                (order::Command::Place(place), None) => place.lines.iter().map(|line| line.stock_id).collect(),
+                (_, Some(placed)) => placed.lines.iter().map(|line| line.stock_id).collect(),
+                (_, None) => Vec::new(),
+            };
+            stocks.into_iter().for_each(|stock_id| need(states, stock_id.into()));
+        }
+        Ask::Transfer { transfer_id, command } => {
+            need(states, (*transfer_id).into());
+            let route = match (command, states.transfer(*transfer_id).and_then(|transfer| transfer.started())) {
+                (transfer::Command::Start(start), None) => Some(start.route),
+                (_, Some(started)) => Some(started.route),
+                (_, None) => None,
+            };
+            if let Some(route) = route {
+                need(states, route.from().into());
+                need(states, route.to().into());
+            }
+        }
+    }
+}
+
+/// Whether the stock may have had this reservation and forgotten it, for all that is known.
+fn is_forgotten(inventory: &Inventory, id: ReservationId, recalled: Option<Recalled>) -> bool {
+    inventory.forgotten_version() > recalled.map_or(0, |recalled| recalled.version)
+        && inventory.reservation(id).is_none()
+        && inventory.closing(id).is_none()
+}
+
+/// Decides a request at `clock`, or says what it has to wait for.
+pub(super) fn draft(waiting: &Waiting, states: &mut WorkingStates, clock: Timestamp) -> Result<Draft, Undecided> {
+    let request = &waiting.request;
+    let stream = request.ask.stream();
+    let Some(state) = states.get(stream) else { return Err(Undecided::Needs(vec![Need::Stream(stream)])) };
+    let (current, recorded_at) = (state.version(), state.aggregate.recorded_at());
+    if !request.condition.holds(current) {
+        let verdict = Err(CommandError::VersionMismatch { current });
+        return Ok(Draft { parts: vec![(stream, Vec::new())], recorded_at: clock.max(recorded_at), verdict });
+    }
+    match &request.ask {
+        Ask::Level(stock_id) => {
+            let verdict = Ok(Told::Stock(*stock_id, None));
+            Ok(Draft { parts: vec![(stream, Vec::new())], recorded_at: clock.max(recorded_at), verdict })
+        }
+        Ask::Stock { stock_id, command, .. } => draft_stock(*stock_id, command, waiting.recalled, states, clock),
+        Ask::Order { order_id, command, is_dry_run } => {
+            let mut draft = draft_order(*order_id, command, states, clock)?;
+            if *is_dry_run && draft.verdict.is_ok() {
+                draft.parts.iter_mut().for_each(|(_, events)| events.clear());
+                draft.verdict = Ok(Told::DryRun(*order_id));
+            }
+            Ok(draft)
+        }
+        Ask::Transfer { transfer_id, command } => draft_transfer(*transfer_id, command, states, clock),
+    }
+}
+
+fn draft_stock(
+    stock_id: StockId,
+    command: &Command,
+    recalled: Option<Recalled>,
+    states: &mut WorkingStates,
+    clock: Timestamp,
+) -> Result<Draft, Undecided> {
+    let stream = stock_id.into();
+    let Some(inventory) = states.inventory(stock_id) else { return Err(Undecided::Needs(vec![Need::Stream(stream)])) };
+    let recorded_at = inventory.moment(clock);
+    let refused = |error: CommandError| Draft { parts: vec![(stream, Vec::new())], recorded_at, verdict: Err(error) };
+    if let Some(id) = command.reservation_id()
+        && let Some(closing) = recalled.and_then(|recalled| recalled.closing)
+        && inventory.reservation(id).is_none()
+        && inventory.closing(id).is_none()
+    {
+        return Ok(refused(inventory::reject_closed(id, closing, command).into()));
+    }
+    match inventory::decide(inventory, command, recorded_at) {
+        Ok(events) => {
+            let named = match command {
+                Command::Reserve(reserve) => Some(reserve.reservation_id),
+                Command::Extend(extend) => Some(extend.reservation_id),
+                _ => None,
+            };
+            let events = events.into_iter().map(Into::into).collect();
+            Ok(Draft { parts: vec![(stream, events)], recorded_at, verdict: Ok(Told::Stock(stock_id, named)) })
+        }
+        Err(Rejection::HeldByExpiredOrder(order_id)) => Err(Undecided::ExpireFirst(order_id)),
+        Err(rejection) => Ok(refused(rejection.into())),
+    }
+}
+
+/// An order's events and those of all its lines' stocks; the order's own come last.
+fn draft_order(
+    order_id: OrderId,
+    command: &order::Command,
+    states: &mut WorkingStates,
+    clock: Timestamp,
+) -> Result<Draft, Undecided> {
+    let stream = StreamId::Order(order_id);
+    let missing = |stream| Undecided::Needs(vec![Need::Stream(stream)]);
+    let order = states.order(order_id).ok_or(missing(stream))?.clone();
+    // Granted or not by the order, whose time is at least that of each stock which then has a say.
+    let lines = match (command, order.placed()) {
+        (_, Some(placed)) => Some(&placed.lines),
+        (order::Command::Place(place), None) => Some(&place.lines),
+        (_, None) => None,
+    };
+    let mut recorded_at = clock.max(order.recorded_at());
+    let stocks: Vec<StockId> = lines.into_iter().flat_map(|lines| lines.iter().map(|line| line.stock_id)).collect();
+    for stock_id in &stocks {
+        let inventory = states.inventory(*stock_id).ok_or(missing((*stock_id).into()))?;
+        recorded_at = inventory.moment(recorded_at);
+    }
+    let events = match order::decide(&order, command, recorded_at) {
+        Ok(events) => events,
+        Err(rejection) => {
+            let parts = vec![(stream, Vec::new())];
+            return Ok(Draft { parts, recorded_at, verdict: Err(rejection.into()) });
+        }
+    };
+    let (mut parts, mut shortfalls) = (Vec::with_capacity(stocks.len() + 1), Vec::new());
+    for (stock_id, ask) in events.iter().flat_map(|event| event.asks(order_id, &order)) {
+        let inventory = states.inventory(stock_id).ok_or(missing(stock_id.into()))?;
+        match inventory::decide(inventory, &ask, recorded_at) {
+            Ok(granted) => parts.push((stock_id.into(), granted.into_iter().map(DomainEvent::from).collect())),
+            Err(Rejection::InsufficientStock { requested, available }) => {
+                parts.push((stock_id.into(), Vec::new()));
+                shortfalls.push(Shortfall { stock_id, requested, available });
+            }
+            Err(Rejection::HeldByExpiredOrder(other)) => return Err(Undecided::ExpireFirst(other)),
+            Err(other) => return Ok(inconsistent(stream, recorded_at, order_id, &other)),
+        }
+    }
+    let verdict = if shortfalls.is_empty() {
+        parts.push((stream, events.into_iter().map(DomainEvent::from).collect()));
+        Ok(Told::Order(order_id))
+    } else {
+        parts.iter_mut().for_each(|(_, events)| events.clear());
+        parts.push((stream, Vec::new()));
+        Err(CommandError::Shortfalls(shortfalls))
+    };
+    Ok(Draft { parts, recorded_at, verdict })
+}
+
+/// What closes an order that is past its deadline, for the sake of another request.
+pub(super) fn draft_expiry(
+    order_id: OrderId,
+    states: &mut WorkingStates,
+    clock: Timestamp,
+) -> Result<Draft, Undecided> {
+    let mut draft = draft_order(order_id, &order::Command::Expire, states, clock)?;
+    if draft.verdict.is_ok() {
+        draft.verdict = Ok(Told::Nobody);
+    }
+    Ok(draft)
+}
+
+/// An order's line that its stock doesn't know can't be, as both move as one.
+fn inconsistent(stream: StreamId, recorded_at: Timestamp, order_id: OrderId, cause: &Rejection) -> Draft {
+    let damage = StoreError::Damaged(format!("order {order_id} and its stocks don't fit: {cause}").into());
+    let verdict = Err(CommandError::Store(damage.into()));
+    Draft { parts: vec![(stream, Vec::new())], recorded_at, verdict }
+}
+
+/// A transfer's event and that of the stock that it touches; the transfer's own comes last.
+fn draft_transfer(
+    transfer_id: TransferId,
+    command: &transfer::Command,
+    states: &mut WorkingStates,
+    clock: Timestamp,
+) -> Result<Draft, Undecided> {
+    let stream = StreamId::Transfer(transfer_id);
+    let missing = |stream| Undecided::Needs(vec![Need::Stream(stream)]);
+    let transfer = states.transfer(transfer_id).ok_or(missing(stream))?.clone();
+    let mut recorded_at = clock.max(transfer.recorded_at());
+    let refused = |parts: Vec<StreamId>, recorded_at, error: CommandError| {
+        let parts = parts.into_iter().map(|stream| (stream, Vec::new())).collect();
+        Ok(Draft { parts, recorded_at, verdict: Err(error) })
+    };
+    let events = match transfer::decide(&transfer, command) {
+        Ok(events) => events,
+        Err(rejection) => return refused(vec![stream], recorded_at, rejection.into()),
+    };
+    let mut parts = Vec::with_capacity(2);
+    for (stock_id, ask) in events.iter().filter_map(|event| event.ask(transfer_id, &transfer)) {
+        let inventory = states.inventory(stock_id).ok_or(missing(stock_id.into()))?;
+        recorded_at = inventory.moment(recorded_at);
+        match inventory::decide(inventory, &ask, recorded_at) {
+            Ok(granted) => parts.push((stock_id.into(), granted.into_iter().map(DomainEvent::from).collect())),
+            Err(Rejection::HeldByExpiredOrder(other)) => return Err(Undecided::ExpireFirst(other)),
+            Err(rejection) => return refused(vec![stock_id.into(), stream], recorded_at, rejection.into()),
+        }
+    }
+    parts.push((stream, events.into_iter().map(DomainEvent::from).collect()));
+    Ok(Draft { parts, recorded_at, verdict: Ok(Told::Transfer(transfer_id)) })
+}
+
+/// What is told about a state that has run ahead; the position is that of its last durable event.
+pub(super) fn answer(
+    told: Told,
+    states: &mut WorkingStates,
+    ask: Option<&Ask>,
+    recorded_at: Timestamp,
+) -> Option<Answer> {
+    match told {
+        Told::Stock(stock_id, reservation_id) => {
+            let inventory = states.inventory(stock_id)?;
+            let held = reservation_id.and_then(|id| inventory.reservation(id));
+            let (level, expires_at) = (inventory.level(), held.and_then(|held| held.expires_at));
+            let position = states.get(stock_id.into())?.position;
+            Some(Answer::Stock(StockAnswer { level, position, reservation_id, expires_at, is_repeat: false }))
+        }
+        Told::Order(order_id) => {
+            let order = states.order(order_id)?.clone();
+            let position = states.get(order_id.into())?.position;
+            Some(Answer::Order(OrderAnswer { order_id, order, position, is_repeat: false }))
+        }
+        Told::DryRun(order_id) => {
+            let order = states.order(order_id)?.clone();
+            let Some(Ask::Order { command, .. }) = ask else { return None };
+            let events = order::decide(&order, command, recorded_at).ok()?;
+            let order = events.iter().fold(order, |order, event| order::evolve(order, event, recorded_at));
+            Some(Answer::Order(OrderAnswer { order_id, order, position: Position::START, is_repeat: false }))
+        }
+        Told::Transfer(transfer_id) => {
+            let transfer = states.transfer(transfer_id)?.clone();
+            let position = states.get(transfer_id.into())?.position;
+            Some(Answer::Transfer(TransferAnswer { transfer_id, transfer, position, is_repeat: false }))
+        }
+        Told::Nobody => None,
+    }
+}

@@ -1,0 +1,142 @@
+//! The questions that the log itself answers: what has happened to a stock, an order, a transfer.
+
+use std::sync::Arc;
+
+use inventory_domain::inventory::{self, Reservation};
+use inventory_domain::{
+    DomainEvent, Inventory, Level, Order, OrderId, ReservationId, StockId, Timestamp, Transfer, TransferId, order,
+    transfer,
+};
+use thiserror::Error;
+
+use crate::ports::{EventHistory, EventStore, LoadedStream, RecordedEvent, StoreError};
+use crate::{Position, StreamId};
+
+/// Reads streams as they are stored, up to what is acknowledged.
+#[derive(Clone)]
+pub struct HistoryQueries {
+    store: Arc<dyn EventStore>,
+    history: Arc<dyn EventHistory>,
+    closed_remembered: usize,
+}
+
+/// Why a question has no answer.
+#[derive(Debug, Error)]
+pub enum HistoryError {
+    /// The log can't be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A stock's numbers, and what is behind them.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// The numbers.
+    pub level: Level,
+    /// How many reservations are live.
+    pub live_count: usize,
+    /// The live reservations with the earliest deadlines, those without one last; as many as were asked for.
+    pub reservations: Vec<(ReservationId, Reservation)>,
+    /// The last events, newest first; as many as were asked for.
+    pub events: Vec<RecordedEvent>,
+}
+
+impl HistoryQueries {
+    /// Questions to this store, whose stocks remember so many closed reservations.
+    #[must_use]
+    pub fn new(store: Arc<dyn EventStore>, history: Arc<dyn EventHistory>, closed_remembered: usize) -> Self {
+        Self { store, history, closed_remembered }
+    }
+
+    /// The stock's events after version `after`, at most `limit` of them.
+    ///
+    /// # Errors
+    ///
+    /// [`HistoryError`] when the log can't be read.
+    pub async fn events(
+        &self,
+        stock_id: StockId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, HistoryError> {
+        Ok(self.history.stream_page(stock_id.into(), after, limit).await?)
+    }
+
+    /// The stock's level as it was at `at`; `None` where nobody had filled it by then.
+    ///
+    /// # Errors
+    ///
+    /// [`HistoryError`] when the log can't be read.
+    pub async fn level_at(&self, stock_id: StockId, at: Timestamp) -> Result<Option<Level>, HistoryError> {
+        let level = self.inventory(self.history.load_at(stock_id, at).await?).level();
+        Ok(Some(level).filter(|level| level.version > 0))
+    }
+
+    /// The stock's numbers, with at most `reservations_max` live reservations and `events_max` events behind them; `None` where
+    /// nobody has ever filled it.
+    ///
+    /// # Errors
+    ///
+    /// [`HistoryError`] when the log can't be read.
+    pub async fn explain(
+        &self,
+        stock_id: StockId,
+        reservations_max: usize,
+        events_max: usize,
+    ) -> Result<Option<Explanation>, HistoryError> {
+        let inventory = self.inventory(self.load(stock_id.into()).await?);
+        let level = inventory.level();
+        if level.version == 0 {
+            return Ok(None);
+        }
+        let mut reservations: Vec<_> = inventory.reservations().map(|(id, held)| (id, *held)).collect();
+        let live_count = reservations.len();
+        reservations.sort_by_key(|(id, held)| (held.expires_at.is_none(), held.expires_at, *id));
+        reservations.truncate(reservations_max);
+        let after = level.version.saturating_sub(events_max as u64);
+        let mut events = self.history.stream_page(stock_id.into(), after, events_max).await?;
+        events.retain(|event| event.version <= level.version); // What came between the two reads is not explained.
+        events.reverse();
+        Ok(Some(Explanation { level, live_count, reservations, events }))
+    }
+
+    /// The order, with where its last event stands; `None` where nobody has placed it.
+    ///
+    /// # Errors
+    ///
+    /// [`HistoryError`] when the log can't be read.
+    pub async fn order(&self, order_id: OrderId) -> Result<Option<(Order, Position)>, HistoryError> {
+        let loaded = self.load(order_id.into()).await?;
+        let order = loaded.events.iter().fold(Order::default(), |state, past| match &past.event {
+            DomainEvent::Order(event) => order::evolve(state, event, past.recorded_at),
+            DomainEvent::Inventory(_) | DomainEvent::Transfer(_) => state,
+        });
+        Ok(Some((order, loaded.position)).filter(|(order, _)| order.version() > 0))
+    }
+
+    /// The transfer, with where its last event stands; `None` where nobody has started it.
+    ///
+    /// # Errors
+    ///
+    /// [`HistoryError`] when the log can't be read.
+    pub async fn transfer(&self, transfer_id: TransferId) -> Result<Option<(Transfer, Position)>, HistoryError> {
+        let loaded = self.load(transfer_id.into()).await?;
+        let transfer = loaded.events.iter().fold(Transfer::default(), |state, past| match &past.event {
+            DomainEvent::Transfer(event) => transfer::evolve(state, event, past.recorded_at),
+            DomainEvent::Inventory(_) | DomainEvent::Order(_) => state,
+        });
+        Ok(Some((transfer, loaded.position)).filter(|(transfer, _)| transfer.version() > 0))
+    }
+
+    async fn load(&self, stream: StreamId) -> Result<LoadedStream, HistoryError> {
+        Ok(self.store.load(vec![stream]).await?.pop().unwrap_or_default())
+    }
+
+    fn inventory(&self, loaded: LoadedStream) -> Inventory {
+        let start = loaded.snapshot.map_or_else(|| Inventory::remembering(self.closed_remembered), |state| *state);
+        loaded.events.iter().fold(start, |state, past| match &past.event {
+            DomainEvent::Inventory(event) => inventory::evolve(state, event, past.recorded_at),
+            DomainEvent::Order(_) | DomainEvent::Transfer(_) => state,
+        })
+    }
+}

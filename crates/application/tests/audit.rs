@@ -1,0 +1,221 @@
+//! A log that the command loop has written passes the audit; every kind of damage is found.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+mod support;
+
+use std::collections::HashSet;
+
+use inventory_application::audit::{Checkpoints, Expected, Findings, LogAudit, Share};
+use inventory_application::ports::RecordedEvent;
+use inventory_application::testing::InMemoryEventStore;
+use inventory_application::{EventId, Position};
+use inventory_domain::inventory::{Event, Extend};
+use inventory_domain::{DomainEvent, HoldFor, Quantity, ReservationId, Timestamp, inventory, order, transfer};
+
+use support::{NOON, Node, SlowStore, add, change, commit, log_of, place, release, reserve, start, stock};
+
+#[tokio::test]
+async fn a_sound_log_passes_in_one_part_or_in_many() {
+    let log = log().await;
+    let (findings, whole) = audit(log.clone(), Share::WHOLE);
+    assert_eq!(findings.said, [""; 0]);
+    assert_eq!((whole.stock_levels.rows(), whole.orders.rows(), whole.transfers.rows()), (5, 3, 2));
+    assert_eq!(whole.reservations.rows(), 6 + 4);
+    let mut sum = Expected::default();
+    for part in 0..3 {
+        let (findings, share) = audit(log.clone(), Share { part, parts: 3 });
+        assert_eq!(findings.count, 0, "{:?}", findings.said);
+        sum.stock_levels.merge(&share.stock_levels);
+        sum.reservations.merge(&share.reservations);
+        sum.orders.merge(&share.orders);
+        sum.transfers.merge(&share.transfers);
+    }
+    assert!(sum.stock_levels.differing(&whole.stock_levels).is_empty());
+    assert!(sum.reservations.differing(&whole.reservations).is_empty());
+    assert!(sum.orders.differing(&whole.orders).is_empty() && sum.transfers.differing(&whole.transfers).is_empty());
+}
+
+#[tokio::test]
+async fn what_a_read_model_has_to_show_depends_on_how_far_it_is() {
+    let log = log().await;
+    let levels = |checkpoint: u64| {
+        let checkpoints = Checkpoints { stock_levels: Position(checkpoint), ..Checkpoints::default() };
+        let mut audit = LogAudit::new(Share::WHOLE, checkpoints, HashSet::new(), 10);
+        log.iter().cloned().for_each(|event| audit.observe(event));
+        audit.finish().1.stock_levels
+    };
+    assert_eq!((levels(0).rows(), levels(1).rows(), levels(2).rows()), (0, 1, 2));
+    assert_eq!(levels(7).differing(&levels(8)).len(), 1, "the row that the event has changed");
+}
+
+#[tokio::test]
+async fn a_state_can_be_had_to_compare_it_with_a_snapshot() {
+    let log = log().await;
+    let mut audit = LogAudit::new(Share::WHOLE, Checkpoints::default(), HashSet::from([stock(1)]), 10);
+    log.into_iter().for_each(|event| audit.observe(event));
+    assert!(audit.inventory(stock(1)).is_some_and(|state| state.version() > 5) && audit.inventory(stock(2)).is_none());
+}
+
+#[tokio::test]
+#[allow(clippy::too_many_lines, reason = "one case after the other")]
+async fn every_kind_of_damage_is_found() {
+    let log = log().await;
+    let check = |what: &str, says: &str, damage: &dyn Fn(&mut Vec<RecordedEvent>)| {
+        let mut damaged = log.clone();
+        damage(&mut damaged);
+        let (findings, _) = audit(damaged, Share::WHOLE);
+        assert!(findings.said.iter().any(|said| said.contains(says)), "{what}: {:?}", findings.said);
+    };
+    let renumber =
+        |log: &mut Vec<RecordedEvent>| log.iter_mut().zip(1..).for_each(|(event, at)| event.position = Position(at));
+    let of = |log: &[RecordedEvent], is: &dyn Fn(&DomainEvent) -> bool| {
+        log.iter().position(|event| is(&event.event)).unwrap()
+    };
+    let stock_event = |log: &[RecordedEvent], is: fn(&Event) -> bool| {
+        of(log, &|event| matches!(event, DomainEvent::Inventory(event) if is(event)))
+    };
+    check("a position is missing", "position 4 follows 2", &|log| drop(log.remove(2)));
+    check("a version is missing", "it follows version", &|log| {
+        let place = stock_event(log, |event| matches!(event, Event::ReservationExtended { .. }));
+        log.remove(place);
+        renumber(log);
+    });
+    check("a version is there twice", "it follows version", &|log| {
+        log.insert(1, log[0].clone());
+        renumber(log);
+    });
+    check("more is held than is there", "oversold", &|log| {
+        let place = stock_event(log, |event| matches!(event, Event::StockReserved { order_id: None, .. }));
+        let DomainEvent::Inventory(Event::StockReserved { quantity, .. }) = &mut log[place].event else {
+            unreachable!()
+        };
+        *quantity = Quantity::new(1_000).unwrap();
+    });
+    check("a reservation is made twice", "is held already", &|log| {
+        let first = stock_event(log, |event| matches!(event, Event::StockReserved { order_id: None, .. }));
+        let DomainEvent::Inventory(Event::StockReserved { reservation_id: known, .. }) = log[first].event else {
+            unreachable!()
+        };
+        let DomainEvent::Inventory(Event::StockReserved { reservation_id, .. }) = &mut log[first + 1].event else {
+            unreachable!()
+        };
+        *reservation_id = known;
+    });
+    check("what nobody holds is sold", "isn't held", &|log| {
+        let place = stock_event(log, |event| matches!(event, Event::StockCommitted { .. }));
+        let DomainEvent::Inventory(Event::StockCommitted { reservation_id, .. }) = &mut log[place].event else {
+            unreachable!()
+        };
+        *reservation_id = ReservationId::from_u128(999);
+    });
+    check("more is sold than is held", "which holds", &|log| {
+        let place = stock_event(log, |event| matches!(event, Event::StockCommitted { .. }));
+        let DomainEvent::Inventory(Event::StockCommitted { quantity, .. }) = &mut log[place].event else {
+            unreachable!()
+        };
+        *quantity = Quantity::new(50).unwrap();
+    });
+    check("it is sold after its deadline", "after its deadline", &|log| {
+        let place = stock_event(log, |event| matches!(event, Event::StockCommitted { .. }));
+        log[place..].iter_mut().for_each(|event| event.recorded_at = Timestamp::from_millis(i64::MAX));
+    });
+    check("it is freed before its deadline", "before its deadline", &|log| {
+        let place = stock_event(log, |event| matches!(event, Event::StockReleased { .. }));
+        let DomainEvent::Inventory(Event::StockReleased { cause, .. }) = &mut log[place].event else { unreachable!() };
+        *cause = inventory::ReleaseCause::Expired;
+    });
+    check("time goes back", "before the one before", &|log| log[9].recorded_at = Timestamp::from_millis(0));
+    check("a count doesn't add up", "a count of", &|log| {
+        let place = stock_event(log, |event| matches!(event, Event::StockAdjusted { .. }));
+        let DomainEvent::Inventory(Event::StockAdjusted { change, .. }) = &mut log[place].event else { unreachable!() };
+        *change += 1;
+    });
+    check("a group is cut", "its group", &|log| {
+        let place = of(log, &|event| matches!(event, DomainEvent::Order(_)));
+        log[place - 1].remaining = 0;
+    });
+    check("two groups are made one", "another time or origin", &|log| {
+        (log[0].remaining, log[1].recorded_at) = (1, Timestamp::from_millis(log[1].recorded_at.millis() + 1));
+    });
+    check("the log ends in a group", "in the middle of a group", &|log| log.last_mut().unwrap().remaining = 1);
+    check("an order lacks a line", "hasn't every line", &|log| {
+        let place = of(log, &|event| matches!(event, DomainEvent::Order(_)));
+        let DomainEvent::Inventory(Event::StockReserved { quantity, .. }) = &mut log[place - 1].event else {
+            unreachable!()
+        };
+        *quantity = Quantity::new(1).unwrap();
+    });
+    check("a line lacks its order", "hasn't what it belongs to", &|log| {
+        let place = of(log, &|event| matches!(event, DomainEvent::Order(_)));
+        log[place].stream = inventory_domain::OrderId::from_u128(77).into();
+    });
+    check("an order is closed twice", "closed already", &|log| {
+        let place = of(log, &|event| matches!(event, DomainEvent::Order(order::Event::OrderCommitted)));
+        let (mut again, version) = (log[place].clone(), log[place].version + 1);
+        (again.version, again.event_id) = (version, EventId(uuid::Uuid::nil()));
+        log.insert(place + 1, again);
+        renumber(log);
+    });
+    check("a line is closed alone", "closed alone", &|log| {
+        let place = of(log, &|event| matches!(event, DomainEvent::Order(order::Event::OrderCommitted)));
+        log[place - 1].remaining = 0;
+        log[place - 2].remaining = 0;
+    });
+    check("a transfer brings more than was sent", "have arrived or come back", &|log| {
+        let place = of(log, &|event| matches!(event, DomainEvent::Transfer(transfer::Event::TransferReceived { .. })));
+        let DomainEvent::Transfer(transfer::Event::TransferReceived { quantity }) = &mut log[place].event else {
+            unreachable!()
+        };
+        *quantity = Quantity::new(50).unwrap();
+    });
+    check("a transfer lacks the stock's part", "hasn't the stock's part", &|log| {
+        let place = of(log, &|event| matches!(event, DomainEvent::Transfer(transfer::Event::TransferReceived { .. })));
+        let DomainEvent::Inventory(Event::StockTransferredIn { quantity, .. }) = &mut log[place - 1].event else {
+            unreachable!()
+        };
+        *quantity = Quantity::new(1).unwrap();
+    });
+    check("an event is in another's stream", "of another kind", &|log| {
+        log[0].stream = inventory_domain::OrderId::from_u128(1).into();
+    });
+}
+
+fn audit(log: Vec<RecordedEvent>, share: Share) -> (Findings, Expected) {
+    let all = Position(u64::MAX);
+    let checkpoints =
+        Checkpoints { stock_levels: all, product_inventory: all, reservations: all, orders: all, transfers: all };
+    let mut audit = LogAudit::new(share, checkpoints, HashSet::new(), 10);
+    log.into_iter().for_each(|event| audit.observe(event));
+    audit.finish()
+}
+
+/// Something of everything.
+async fn log() -> Vec<RecordedEvent> {
+    let store = SlowStore::over(InMemoryEventStore::exclusive());
+    let node = Node::on(&store);
+    for number in 1..=4 {
+        node.ask(add(number, 20)).await.unwrap();
+    }
+    for id in 1..=6 {
+        node.ask(reserve(1, id, 2)).await.unwrap();
+    }
+    node.ask(commit(1, 1)).await.unwrap();
+    node.ask(release(1, 2)).await.unwrap();
+    let extend = Extend { reservation_id: ReservationId::from_u128(3), hold_for: HoldFor::from_minutes(60).unwrap() };
+    node.ask(change(1, inventory::Command::Extend(extend))).await.unwrap();
+    let counted = inventory_domain::StockQuantity::new(19).unwrap();
+    let reason = inventory_domain::Reason::new("count").unwrap();
+    node.ask(change(2, inventory::Command::Adjust(inventory::Adjust { counted, reason, then: None }))).await.unwrap();
+    node.order(1, place(&[(1, 3), (2, 3)])).await.unwrap();
+    node.order(1, order::Command::Commit).await.unwrap();
+    node.order(2, place(&[(3, 2)])).await.unwrap();
+    node.transfer(1, start(3, 5)).await.unwrap();
+    node.transfer(1, transfer::Command::Receive { quantity: Quantity::new(2).ok() }).await.unwrap();
+    node.transfer(1, transfer::Command::Cancel).await.unwrap();
+    node.transfer(2, start(4, 5)).await.unwrap();
+    node.clock.set(Timestamp::from_millis(NOON.millis() + 31 * 60_000));
+    node.order(2, order::Command::Expire).await.unwrap();
+    node.order(3, place(&[(4, 2)])).await.unwrap();
+    node.ask(change(1, inventory::Command::ReleaseExpired { reservations_max: 9 })).await.unwrap();
+    log_of(&store).await
+}
