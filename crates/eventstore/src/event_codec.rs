@@ -7,14 +7,21 @@ use std::fmt;
 
 use inventory_application::ports::Metadata;
 use inventory_domain::inventory::{Event, ReleaseCause};
-use inventory_domain::{CustomerId, HoldFor, OrderId, Quantity, Reason, ReservationId, StockQuantity, Timestamp};
+use inventory_domain::order::{self, OrderLine, OrderLines, OrderReleaseCause};
+use inventory_domain::transfer::{self, Route};
+use inventory_domain::{
+    CustomerId, DomainEvent, HoldFor, OrderId, ProductId, Quantity, Reason, ReservationId, StockId, StockQuantity,
+    StoreId, Timestamp, TransferId,
+};
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 use uuid::Uuid;
 
 /// The version of the formats that are written today.
-pub const SCHEMA_VERSION: u32 = 1;
+///
+/// 1: stocks. 2: orders and transfers; a reservation may be an order's line (`order_id`), a count may be late (`counted_at`).
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// Why stored bytes are no event.
 #[derive(Debug, Error)]
@@ -37,19 +44,28 @@ pub enum CodecError {
 
 /// Writes the event's data behind what is in `out`, and says its type.
 #[must_use]
-pub fn encode_event(event: &Event, out: &mut Vec<u8>) -> &'static str {
+pub fn encode_event(event: &DomainEvent, out: &mut Vec<u8>) -> &'static str {
+    match event {
+        DomainEvent::Inventory(event) => encode_inventory(event, out),
+        DomainEvent::Order(event) => encode_order(event, out),
+        DomainEvent::Transfer(event) => encode_transfer(event, out),
+    }
+}
+
+fn encode_inventory(event: &Event, out: &mut Vec<u8>) -> &'static str {
     match event {
         Event::StockAdded { quantity, reason } => {
             write(out, &StockAdded { quantity: (*quantity).into(), reason: reason.as_str().into() });
             STOCK_ADDED
         }
-        Event::StockReserved { reservation_id, quantity, customer_id, hold_for, expires_at } => {
+        Event::StockReserved { reservation_id, quantity, customer_id, hold_for, expires_at, order_id } => {
             let data = StockReserved {
                 reservation_id: reservation_id.uuid(),
                 quantity: (*quantity).into(),
                 customer_id: customer_id.uuid(),
                 ttl_minutes: hold_for.map(HoldFor::minutes),
                 expires_at: expires_at.map(Moment),
+                order_id: order_id.map(OrderId::uuid),
             };
             write(out, &data);
             STOCK_RESERVED
@@ -74,10 +90,87 @@ pub fn encode_event(event: &Event, out: &mut Vec<u8>) -> &'static str {
             write(out, &ReservationExtended { reservation_id, ttl_minutes, expires_at: Moment(*expires_at) });
             RESERVATION_EXTENDED
         }
-        Event::StockAdjusted { counted, change, reason } => {
-            let data = StockAdjusted { quantity: (*counted).into(), change: *change, reason: reason.as_str().into() };
+        Event::StockAdjusted { counted, change, reason, counted_at } => {
+            let data = StockAdjusted {
+                quantity: (*counted).into(),
+                change: *change,
+                reason: reason.as_str().into(),
+                counted_at: counted_at.map(Moment),
+            };
             write(out, &data);
             STOCK_ADJUSTED
+        }
+        Event::StockTransferredOut { transfer_id, to_store_id, quantity, reason } => {
+            let (transfer_id, to_store_id) = (transfer_id.uuid(), to_store_id.uuid());
+            let (quantity, reason) = ((*quantity).into(), reason.as_str().into());
+            write(out, &StockTransferredOut { transfer_id, to_store_id, quantity, reason });
+            STOCK_TRANSFERRED_OUT
+        }
+        Event::StockTransferredIn { transfer_id, from_store_id, quantity } => {
+            let (transfer_id, from_store_id) = (transfer_id.uuid(), from_store_id.uuid());
+            write(out, &StockTransferredIn { transfer_id, from_store_id, quantity: (*quantity).into() });
+            STOCK_TRANSFERRED_IN
+        }
+        Event::StockTransferCancelled { transfer_id, quantity } => {
+            write(out, &StockTransferCancelled { transfer_id: transfer_id.uuid(), quantity: (*quantity).into() });
+            STOCK_TRANSFER_CANCELLED
+        }
+    }
+}
+
+fn encode_order(event: &order::Event, out: &mut Vec<u8>) -> &'static str {
+    match event {
+        order::Event::OrderPlaced { customer_id, hold_for, expires_at, lines } => {
+            let line = |line: &OrderLine| StoredLine {
+                product_id: line.stock_id.product_id.uuid(),
+                store_id: line.stock_id.store_id.uuid(),
+                quantity: line.quantity.into(),
+                reservation_id: line.reservation_id.uuid(),
+            };
+            let data = OrderPlaced {
+                customer_id: customer_id.uuid(),
+                ttl_minutes: hold_for.map(HoldFor::minutes),
+                expires_at: expires_at.map(Moment),
+                lines: lines.iter().map(line).collect(),
+            };
+            write(out, &data);
+            ORDER_PLACED
+        }
+        order::Event::OrderCommitted => {
+            write(out, &Nothing {});
+            ORDER_COMMITTED
+        }
+        order::Event::OrderReleased { cause } => {
+            let (cause, reason) = match cause {
+                OrderReleaseCause::Requested(reason) => (Cause::Requested, Some(reason.as_str().into())),
+                OrderReleaseCause::Expired => (Cause::Expired, None),
+            };
+            write(out, &OrderReleased { cause, reason });
+            ORDER_RELEASED
+        }
+    }
+}
+
+fn encode_transfer(event: &transfer::Event, out: &mut Vec<u8>) -> &'static str {
+    match event {
+        transfer::Event::TransferStarted { route, quantity, reason } => {
+            let data = TransferStarted {
+                product_id: route.product_id().uuid(),
+                from_store_id: route.from().store_id.uuid(),
+                to_store_id: route.to().store_id.uuid(),
+                quantity: (*quantity).into(),
+                reason: reason.as_str().into(),
+            };
+            write(out, &data);
+            TRANSFER_STARTED
+        }
+        transfer::Event::TransferReceived { quantity } => {
+            write(out, &Units { quantity: (*quantity).into() });
+            TRANSFER_RECEIVED
+        }
+        transfer::Event::TransferCancelled { quantity } => {
+            write(out, &Units { quantity: (*quantity).into() });
+            TRANSFER_CANCELLED
         }
     }
 }
@@ -87,7 +180,7 @@ pub fn encode_event(event: &Event, out: &mut Vec<u8>) -> &'static str {
 /// # Errors
 ///
 /// [`CodecError`] when the type, the version or the data is unknown.
-pub fn decode_event(event_type: &str, schema_version: u32, data: &str) -> Result<Event, CodecError> {
+pub fn decode_event(event_type: &str, schema_version: u32, data: &str) -> Result<DomainEvent, CodecError> {
     if schema_version == 0 || schema_version > SCHEMA_VERSION {
         return Err(CodecError::UnknownSchemaVersion(schema_version));
     }
@@ -102,6 +195,7 @@ pub fn decode_event(event_type: &str, schema_version: u32, data: &str) -> Result
                 customer_id: CustomerId::new(stored.customer_id),
                 hold_for: stored.ttl_minutes.map(hold_for).transpose()?,
                 expires_at: stored.expires_at.map(|Moment(moment)| moment),
+                order_id: stored.order_id.map(OrderId::new),
             })
         }),
         STOCK_COMMITTED => read(data, |stored: StockCommitted| {
@@ -130,8 +224,58 @@ pub fn decode_event(event_type: &str, schema_version: u32, data: &str) -> Result
         }),
         STOCK_ADJUSTED => read(data, |stored: StockAdjusted<'_>| {
             let counted = StockQuantity::new(stored.quantity).map_err(serde_json::Error::custom)?;
-            Ok(Event::StockAdjusted { counted, change: stored.change, reason: reason(&stored.reason)? })
+            let counted_at = stored.counted_at.map(|Moment(moment)| moment);
+            Ok(Event::StockAdjusted { counted, change: stored.change, reason: reason(&stored.reason)?, counted_at })
         }),
+        STOCK_TRANSFERRED_OUT => read(data, |stored: StockTransferredOut<'_>| {
+            Ok(Event::StockTransferredOut {
+                transfer_id: TransferId::new(stored.transfer_id),
+                to_store_id: StoreId::new(stored.to_store_id),
+                quantity: quantity(stored.quantity)?,
+                reason: reason(&stored.reason)?,
+            })
+        }),
+        STOCK_TRANSFERRED_IN => read(data, |stored: StockTransferredIn| {
+            Ok(Event::StockTransferredIn {
+                transfer_id: TransferId::new(stored.transfer_id),
+                from_store_id: StoreId::new(stored.from_store_id),
+                quantity: quantity(stored.quantity)?,
+            })
+        }),
+        STOCK_TRANSFER_CANCELLED => read(data, |stored: StockTransferCancelled| {
+            let transfer_id = TransferId::new(stored.transfer_id);
+            Ok(Event::StockTransferCancelled { transfer_id, quantity: quantity(stored.quantity)? })
+        }),
+        ORDER_PLACED => read(data, |stored: OrderPlaced| {
+            Ok(order::Event::OrderPlaced {
+                customer_id: CustomerId::new(stored.customer_id),
+                hold_for: stored.ttl_minutes.map(hold_for).transpose()?,
+                expires_at: stored.expires_at.map(|Moment(moment)| moment),
+                lines: lines(stored.lines)?,
+            })
+        }),
+        ORDER_COMMITTED => read(data, |_: Nothing| Ok(order::Event::OrderCommitted)),
+        ORDER_RELEASED => read(data, |stored: OrderReleased<'_>| {
+            let cause = match (stored.cause, &stored.reason) {
+                (Cause::Requested, Some(given)) => OrderReleaseCause::Requested(reason(given)?),
+                (Cause::Requested, None) => return Err(serde_json::Error::missing_field("reason")),
+                (Cause::Expired, _) => OrderReleaseCause::Expired,
+                (Cause::UncommittedPart, _) => return Err(serde_json::Error::custom("an order is freed as a whole")),
+            };
+            Ok(order::Event::OrderReleased { cause })
+        }),
+        TRANSFER_STARTED => read(data, |stored: TransferStarted<'_>| {
+            let (from, to) = (StoreId::new(stored.from_store_id), StoreId::new(stored.to_store_id));
+            let route = Route::new(ProductId::new(stored.product_id), from, to).map_err(serde_json::Error::custom)?;
+            let (quantity, reason) = (quantity(stored.quantity)?, reason(&stored.reason)?);
+            Ok(transfer::Event::TransferStarted { route, quantity, reason })
+        }),
+        TRANSFER_RECEIVED => {
+            read(data, |stored: Units| Ok(transfer::Event::TransferReceived { quantity: quantity(stored.quantity)? }))
+        }
+        TRANSFER_CANCELLED => {
+            read(data, |stored: Units| Ok(transfer::Event::TransferCancelled { quantity: quantity(stored.quantity)? }))
+        }
         unknown => return Err(CodecError::UnknownType(unknown.to_owned())),
     };
     decoded.map_err(|source| CodecError::Malformed { part: event_type.to_owned(), source })
@@ -189,6 +333,15 @@ const STOCK_COMMITTED: &str = "StockCommittedEvent";
 const STOCK_RELEASED: &str = "StockReleasedEvent";
 const RESERVATION_EXTENDED: &str = "ReservationExtendedEvent";
 const STOCK_ADJUSTED: &str = "StockAdjustedEvent";
+const STOCK_TRANSFERRED_OUT: &str = "StockTransferredOutEvent";
+const STOCK_TRANSFERRED_IN: &str = "StockTransferredInEvent";
+const STOCK_TRANSFER_CANCELLED: &str = "StockTransferCancelledEvent";
+const ORDER_PLACED: &str = "OrderPlacedEvent";
+const ORDER_COMMITTED: &str = "OrderCommittedEvent";
+const ORDER_RELEASED: &str = "OrderReleasedEvent";
+const TRANSFER_STARTED: &str = "TransferStartedEvent";
+const TRANSFER_RECEIVED: &str = "TransferReceivedEvent";
+const TRANSFER_CANCELLED: &str = "TransferCancelledEvent";
 
 /// Text that is borrowed where JSON lets it be.
 type Text<'a> = std::borrow::Cow<'a, str>;
@@ -220,6 +373,8 @@ struct StockReserved {
     customer_id: Uuid,
     ttl_minutes: Option<u16>,
     expires_at: Option<Moment>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    order_id: Option<Uuid>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -259,6 +414,77 @@ struct StockAdjusted<'a> {
     change: i64,
     #[serde(borrow)]
     reason: Text<'a>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    counted_at: Option<Moment>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StockTransferredOut<'a> {
+    transfer_id: Uuid,
+    to_store_id: Uuid,
+    quantity: i64,
+    #[serde(borrow)]
+    reason: Text<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StockTransferredIn {
+    transfer_id: Uuid,
+    from_store_id: Uuid,
+    quantity: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StockTransferCancelled {
+    transfer_id: Uuid,
+    quantity: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct OrderPlaced {
+    customer_id: Uuid,
+    ttl_minutes: Option<u16>,
+    expires_at: Option<Moment>,
+    lines: Vec<StoredLine>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredLine {
+    product_id: Uuid,
+    store_id: Uuid,
+    quantity: i64,
+    reservation_id: Uuid,
+}
+
+#[derive(Serialize, Deserialize)]
+struct OrderReleased<'a> {
+    cause: Cause,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    reason: Option<Text<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TransferStarted<'a> {
+    product_id: Uuid,
+    from_store_id: Uuid,
+    to_store_id: Uuid,
+    quantity: i64,
+    #[serde(borrow)]
+    reason: Text<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Units {
+    quantity: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Nothing {}
+
+/// A moment as RFC 3339 in UTC with milliseconds.
+#[must_use]
+pub fn rfc3339(moment: Timestamp) -> String {
+    Moment(moment).to_string()
 }
 
 /// A moment as RFC 3339 in UTC with milliseconds.
@@ -305,11 +531,21 @@ fn write(out: &mut Vec<u8>, value: &impl Serialize) {
     }
 }
 
-fn read<'a, T: Deserialize<'a>>(
+fn read<'a, T: Deserialize<'a>, E: Into<DomainEvent>>(
     data: &'a str,
-    build: impl FnOnce(T) -> Result<Event, serde_json::Error>,
-) -> Result<Event, serde_json::Error> {
-    serde_json::from_str(data).and_then(build)
+    build: impl FnOnce(T) -> Result<E, serde_json::Error>,
+) -> Result<DomainEvent, serde_json::Error> {
+    serde_json::from_str(data).and_then(build).map(Into::into)
+}
+
+fn lines(stored: Vec<StoredLine>) -> Result<OrderLines, serde_json::Error> {
+    let line = |line: StoredLine| {
+        let (product_id, store_id) = (ProductId::new(line.product_id), StoreId::new(line.store_id));
+        let (stock_id, reservation_id) = (StockId { product_id, store_id }, ReservationId::new(line.reservation_id));
+        Ok(OrderLine { stock_id, quantity: quantity(line.quantity)?, reservation_id })
+    };
+    let lines: Result<Vec<_>, serde_json::Error> = stored.into_iter().map(line).collect();
+    OrderLines::new(lines?).map_err(serde_json::Error::custom)
 }
 
 fn quantity(stored: i64) -> Result<Quantity, serde_json::Error> {

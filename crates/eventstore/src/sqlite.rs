@@ -4,12 +4,16 @@
 //! No index on (stream, version): a stream's row holds its version and its last position, and moves under the write
 //! lock; each event names its stream's previous position. `benches/README.md` has the figures of both layouts.
 //!
-//! In reading order: `schema`, `settings`, `writer` (the thread and its repair), `append` (one batch), `reader`.
+//! In reading order: `schema`, `settings`, `writer` (the thread and its repair), `append` (one batch), `append_ids` (who has
+//! asked before), `snapshots`, `reader`, [`maintenance`] (the file as a whole).
 
 mod append;
+mod append_ids;
+pub mod maintenance;
 mod reader;
 mod schema;
 mod settings;
+mod snapshots;
 mod writer;
 
 use std::error::Error;
@@ -20,9 +24,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use inventory_application::ports::{
-    AppendGroup, AppendOutcome, EventLog, EventStore, LoadedStream, RecordedEvent, StoreError,
+    AppendGroup, AppendOutcome, Clock, EventHistory, EventLog, EventStore, LoadedStream, RecordedEvent, Snapshot,
+    StoreError,
 };
 use inventory_application::{Position, StreamId};
+use inventory_domain::{StockId, Timestamp};
 use r2d2::Pool;
 use r2d2_sqlite::SqliteConnectionManager;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
@@ -36,7 +42,7 @@ pub use self::schema::OpenError;
 pub use self::settings::SqliteSettings;
 
 /// The name of the file in the data folder.
-const FILE: &str = "events.db";
+pub const FILE: &str = "events.db";
 
 /// The event store on one `SQLite` file, which nobody else writes.
 pub struct SqliteEventStore {
@@ -49,17 +55,22 @@ pub struct SqliteEventStore {
     appended: watch::Receiver<Position>,
     is_poisoned: Arc<AtomicBool>,
     log_page_events_max: usize,
+    closed_remembered: usize,
 }
 
 impl SqliteEventStore {
-    /// Opens the store in this folder, and makes it if there is none.
+    /// Opens the store in this folder, and makes it if there is none. Append ids are forgotten by `clock`.
     ///
     /// # Errors
     ///
     /// [`OpenError`] when the file can't be used as it has to be.
-    pub fn open(folder: Arc<DataFolder>, settings: &SqliteSettings) -> Result<Arc<Self>, OpenError> {
+    pub fn open(
+        folder: Arc<DataFolder>,
+        settings: &SqliteSettings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, OpenError> {
         let path = folder.file(FILE);
-        let writer = Writer::open(&path, settings)?;
+        let writer = Writer::open(&path, settings, clock)?;
         let (announce, appended) = watch::channel(writer.head());
         let is_poisoned = Arc::new(AtomicBool::new(false));
         let (jobs, inbox) = mpsc::channel(settings.writer_queue_batches_max);
@@ -94,6 +105,7 @@ impl SqliteEventStore {
             appended,
             is_poisoned,
             log_page_events_max: settings.log_page_events_max.max(1),
+            closed_remembered: settings.closed_reservations_remembered,
         }))
     }
 
@@ -150,7 +162,15 @@ impl EventStore for SqliteEventStore {
     }
 
     async fn load(&self, streams: Vec<StreamId>) -> Result<Vec<LoadedStream>, StoreError> {
-        self.with_reader(move |connection| reader::load(connection, &streams)).await
+        let closed_remembered = self.closed_remembered;
+        self.with_reader(move |connection| reader::load(connection, &streams, closed_remembered)).await
+    }
+
+    async fn keep_snapshots(&self, snapshots: Vec<Snapshot>) -> Result<(), StoreError> {
+        let (reply, kept) = oneshot::channel();
+        let gone = || StoreError::Unavailable("the writer has ended".into());
+        self.jobs.send(Job::Keep { snapshots, reply }).await.map_err(|_| gone())?;
+        kept.await.unwrap_or_else(|_| Err(gone()))
     }
 
     fn is_exclusive(&self) -> bool {
@@ -162,7 +182,11 @@ impl EventStore for SqliteEventStore {
 impl EventLog for SqliteEventStore {
     async fn read(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
         let limit = limit.clamp(1, self.log_page_events_max); // An empty page would be the end of the log.
-        self.with_reader(move |connection| reader::read_log(connection, after, limit)).await
+        self.with_reader(move |connection| {
+            let transaction = connection.transaction().map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+            reader::read_log(&transaction, after, limit)
+        })
+        .await
     }
 
     async fn head(&self) -> Result<Position, StoreError> {
@@ -171,5 +195,18 @@ impl EventLog for SqliteEventStore {
 
     fn appended(&self) -> watch::Receiver<Position> {
         self.appended.clone()
+    }
+}
+
+#[async_trait]
+impl EventHistory for SqliteEventStore {
+    async fn stream_page(&self, stream: StreamId, after: u64, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
+        let limit = limit.clamp(1, self.log_page_events_max);
+        self.with_reader(move |connection| reader::stream_page(connection, stream, after, limit)).await
+    }
+
+    async fn load_at(&self, stock_id: StockId, at: Timestamp) -> Result<LoadedStream, StoreError> {
+        let closed_remembered = self.closed_remembered;
+        self.with_reader(move |connection| reader::load_at(connection, stock_id, at, closed_remembered)).await
     }
 }

@@ -6,11 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use inventory_application::ports::{
-    AppendGroup, AppendOutcome, EventLog, EventStore, ExpectedVersion, Metadata, NewEvent, StoreError, StreamAppend,
+    AppendGroup, AppendKey, AppendOutcome, EventHistory, EventLog, EventStore, ExpectedVersion, LoadedStream, Metadata,
+    NewEvent, Snapshot, StoreError, StreamAppend,
 };
+use inventory_application::testing::ManualClock;
 use inventory_application::{EventId, Position, StreamId};
-use inventory_domain::inventory::Event;
-use inventory_domain::{ProductId, Quantity, Reason, StockId, StoreId, Timestamp};
+use inventory_domain::inventory::{Event, evolve};
+use inventory_domain::{DomainEvent, Inventory, ProductId, Quantity, Reason, StockId, StoreId, Timestamp};
 use inventory_eventstore::{DataFolder, DataFolderError, OpenError, SqliteEventStore, SqliteSettings};
 use uuid::Uuid;
 
@@ -48,6 +50,106 @@ async fn a_closed_store_has_all_in_one_file_and_takes_nothing_more() {
 }
 
 #[tokio::test]
+async fn an_append_id_is_known_for_a_day_and_forgotten_after_it() {
+    const HOUR: i64 = 3_600_000;
+    const NOON: i64 = 1_764_072_000_000;
+    for segment_keys_max in [1, 2, 500_000] {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = clock();
+        let open = || {
+            let settings = SqliteSettings { append_id_segment_keys_max: segment_keys_max, ..SqliteSettings::default() };
+            let folder = Arc::new(DataFolder::open(folder.path()).unwrap());
+            SqliteEventStore::open(folder, &settings, clock.clone()).unwrap()
+        };
+        let ask = async |store: &SqliteEventStore, id: u8| {
+            let version = store.load(vec![stream()]).await.unwrap()[0].version;
+            let key = AppendKey { append_id: [id; 16], request_hash: [1; 16], result: Some(vec![id]) };
+            let group = AppendGroup { key: Some(key), ..added(version) };
+            match store.append(Arc::new(vec![group])).await.unwrap().remove(0) {
+                AppendOutcome::Appended { .. } => "new",
+                AppendOutcome::Repeated { result, .. } if result == [id] => "known",
+                other => panic!("{other:?}"),
+            }
+        };
+        let mut store = open();
+        let at = |hours: i64| Timestamp::from_millis(NOON + hours * HOUR);
+        for hour in 0..25 {
+            clock.set(at(hour));
+            assert_eq!(ask(&store, u8::try_from(hour).unwrap()).await, "new");
+            for known in 0..=hour {
+                assert_eq!(ask(&store, u8::try_from(known).unwrap()).await, "known", "{known} at {hour}");
+            }
+            if hour % 5 == 3 {
+                drop(store);
+                store = open();
+            }
+        }
+        clock.set(Timestamp::from_millis(at(25).millis() - 1));
+        assert_eq!(ask(&store, 0).await, "known", "24 hours after its hour ended, less a millisecond");
+        clock.set(at(25));
+        assert_eq!(ask(&store, 100).await, "new"); // The clean-up comes with an append.
+        assert_eq!(ask(&store, 0).await, "new");
+        assert_eq!(ask(&store, 1).await, "known");
+        drop(store);
+        assert_eq!(ask(&open(), 1).await, "known");
+    }
+}
+
+#[tokio::test]
+async fn snapshots_change_no_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let StreamId::Inventory(stock_id) = stream() else { unreachable!() };
+    for version in 0..10 {
+        store.append(Arc::new(vec![added(version)])).await.unwrap();
+        let loaded = store.load(vec![stream()]).await.unwrap().remove(0);
+        let snapshot = Snapshot { stock_id, position: loaded.position, inventory: folded(&loaded) };
+        let elsewhere = Snapshot { position: Position(version + 2), ..snapshot.clone() };
+        store.keep_snapshots(vec![snapshot, elsewhere]).await.unwrap();
+    }
+    let with = store.load(vec![stream()]).await.unwrap().remove(0);
+    assert_eq!((with.events.len(), with.version, with.position), (0, 10, Position(10)));
+    drop(store);
+    for sql in [
+        "UPDATE snapshots SET event_id = x'00' WHERE version > 3",
+        "UPDATE snapshots SET state = x'00' WHERE version > 2",
+        "UPDATE snapshots SET fingerprint = 'old' WHERE version > 1",
+        "DELETE FROM snapshots",
+    ] {
+        rusqlite::Connection::open(folder.path().join("events.db")).unwrap().execute_batch(sql).unwrap();
+        let without = open(folder.path()).load(vec![stream()]).await.unwrap().remove(0);
+        assert!(without.events.len() > 5, "{sql}");
+        assert_eq!((folded(&without), without.position), (folded(&with), with.position), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_version_1_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.append(Arc::new((0..300).map(added).collect())).await.unwrap();
+    drop(store);
+    let old = rusqlite::Connection::open(folder.path().join("events.db")).unwrap();
+    old.execute_batch(
+        "DROP TABLE stream_marks; DROP TABLE snapshots; DROP TABLE append_id_segments;
+         CREATE TABLE append_ids (prefix INTEGER NOT NULL, append_id BLOB NOT NULL, request_hash BLOB NOT NULL,
+            result BLOB NOT NULL, position INTEGER) STRICT;
+         CREATE INDEX append_ids_by_prefix ON append_ids (prefix);
+         PRAGMA user_version = 1;",
+    )
+    .unwrap();
+    drop(old);
+    for _ in 0..2 {
+        let store = open(folder.path());
+        let page = store.stream_page(stream(), 100, 10).await.unwrap();
+        assert_eq!(page.iter().map(|event| event.version).collect::<Vec<_>>(), (101..=110).collect::<Vec<_>>());
+    }
+    let marks = rusqlite::Connection::open(folder.path().join("events.db")).unwrap();
+    let count: i64 = marks.query_row("SELECT count(*) FROM stream_marks", [], |row| row.get(0)).unwrap();
+    assert_eq!(count, 2);
+}
+
+#[tokio::test]
 async fn nobody_else_opens_the_folder_of_a_store() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
@@ -62,7 +164,7 @@ async fn nobody_else_opens_the_folder_of_a_store() {
 async fn a_foreign_or_newer_file_is_refused() {
     check_refused("CREATE TABLE somebodys (value TEXT)", "application id 0");
     check_refused("PRAGMA application_id = 7", "application id 7");
-    check_refused("PRAGMA application_id = 0x494e5645; PRAGMA user_version = 2", "tables of version 2");
+    check_refused("PRAGMA application_id = 0x494e5645; PRAGMA user_version = 3", "tables of version 3");
 }
 
 #[tokio::test]
@@ -103,15 +205,28 @@ fn open(folder: &Path) -> Arc<SqliteEventStore> {
 }
 
 fn try_open(folder: &Path) -> Result<Arc<SqliteEventStore>, OpenError> {
-    SqliteEventStore::open(Arc::new(DataFolder::open(folder).unwrap()), &SqliteSettings::default())
+    SqliteEventStore::open(Arc::new(DataFolder::open(folder).unwrap()), &SqliteSettings::default(), clock())
 }
 
 fn stream() -> StreamId {
     StreamId::Inventory(StockId { product_id: ProductId::from_u128(1), store_id: StoreId::from_u128(2) })
 }
 
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::at(Timestamp::from_millis(1_764_000_000_000)))
+}
+
+fn folded(loaded: &LoadedStream) -> Inventory {
+    let start = loaded.snapshot.as_deref().cloned().unwrap_or_default();
+    loaded.events.iter().fold(start, |state, past| match &past.event {
+        DomainEvent::Inventory(event) => evolve(state, event, past.recorded_at),
+        other => panic!("{other:?}"),
+    })
+}
+
 fn added(version: u64) -> AppendGroup {
-    let event = Event::StockAdded { quantity: Quantity::new(5).unwrap(), reason: Reason::new("delivery").unwrap() };
+    let event =
+        Event::StockAdded { quantity: Quantity::new(5).unwrap(), reason: Reason::new("delivery").unwrap() }.into();
     let events = vec![NewEvent { event_id: EventId(Uuid::from_u128(version.into())), event }];
     let streams = vec![StreamAppend { stream: stream(), expected: ExpectedVersion::of(version), events }];
     let recorded_at = Timestamp::from_millis(1_763_942_400_000);

@@ -1,7 +1,7 @@
 //! Every format that was ever written still reads, and today's is written as it was.
 //!
-//! A file under `stored_formats/v1` is one event as it stands in the log: its type, its data, its metadata. Files are
-//! never changed: a new format gets a folder of its own.
+//! A file under `stored_formats/v1`, `v2`… is one event as it stands in the log: its type, its data, its metadata. Files are
+//! never changed: a new format gets a folder of its own. What is in the newest folder is also written so.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use std::fs;
@@ -9,95 +9,123 @@ use std::path::{Path, PathBuf};
 
 use inventory_application::ports::Metadata;
 use inventory_domain::inventory::{Event, ReleaseCause};
-use inventory_domain::{CustomerId, HoldFor, OrderId, Quantity, Reason, ReservationId, StockQuantity, Timestamp};
+use inventory_domain::order::{self, OrderLine, OrderLines, OrderReleaseCause};
+use inventory_domain::transfer::{self, Route};
+use inventory_domain::{
+    CustomerId, DomainEvent, HoldFor, OrderId, ProductId, Quantity, Reason, ReservationId, StockId, StockQuantity,
+    StoreId, Timestamp, TransferId,
+};
 use inventory_eventstore::event_codec::{
-    CodecError, decode_event, decode_metadata, decode_schema_version, encode_event, encode_metadata,
+    CodecError, SCHEMA_VERSION, decode_event, decode_metadata, decode_schema_version, encode_event, encode_metadata,
 };
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-#[test]
-fn stock_added() {
-    check(
-        "stock_added",
-        &Event::StockAdded { quantity: quantity(120), reason: reason("Delivery 4711, \"spring\" 📦") },
-    );
-}
-
-#[test]
-fn stock_reserved() {
-    let event = Event::StockReserved {
-        reservation_id: reservation_id(),
-        quantity: quantity(3),
-        customer_id: CustomerId::from_u128(0x0000_0000_0000_4000_a000_0000_0000_0001),
-        hold_for: HoldFor::from_minutes(30).ok(),
-        expires_at: Some(Timestamp::from_millis(1_763_944_200_005)),
-    };
-    check("stock_reserved", &event);
-}
-
-#[test]
-fn stock_reserved_without_a_deadline() {
-    let event = Event::StockReserved {
-        reservation_id: reservation_id(),
-        quantity: quantity(1),
-        customer_id: CustomerId::from_u128(0x0000_0000_0000_4000_a000_0000_0000_0001),
-        hold_for: None,
-        expires_at: None,
-    };
-    check("stock_reserved_without_a_deadline", &event);
-}
-
-#[test]
-fn stock_committed() {
+/// What every file of a name stands for, whatever its version.
+fn meant(name: &str) -> DomainEvent {
+    let customer_id = CustomerId::from_u128(0x0000_0000_0000_4000_a000_0000_0000_0001);
     let order_id = OrderId::from_u128(0x0000_0000_0000_4000_a000_0000_0000_0002);
-    check(
-        "stock_committed",
-        &Event::StockCommitted { reservation_id: reservation_id(), order_id, quantity: quantity(2) },
-    );
-}
-
-#[test]
-fn stock_released_on_request() {
-    check("stock_released_on_request", &released(ReleaseCause::Requested(reason("The customer has left"))));
-}
-
-#[test]
-fn stock_released_after_its_deadline() {
-    check("stock_released_after_its_deadline", &released(ReleaseCause::Expired));
-}
-
-#[test]
-fn stock_released_as_the_uncommitted_part() {
-    check("stock_released_as_the_uncommitted_part", &released(ReleaseCause::UncommittedPart));
-}
-
-#[test]
-fn reservation_extended() {
-    let hold_for = HoldFor::from_minutes(45).unwrap();
-    let expires_at = Timestamp::from_millis(1_763_945_100_000);
-    check(
-        "reservation_extended",
-        &Event::ReservationExtended { reservation_id: reservation_id(), hold_for, expires_at },
-    );
-}
-
-#[test]
-fn stock_adjusted() {
-    let counted = StockQuantity::new(117).unwrap();
-    check("stock_adjusted", &Event::StockAdjusted { counted, change: -3, reason: reason("Stocktaking") });
-}
-
-#[test]
-fn every_file_has_a_test() {
-    let mut names: Vec<_> = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
-    names.sort();
-    let tests = include_str!("stored_formats.rs");
-    for name in names.iter().map(|path| path.file_stem().unwrap().to_str().unwrap()) {
-        assert!(tests.contains(&format!("fn {name}()")), "{name} is read by nobody");
+    let transfer_id = TransferId::from_u128(0x0000_0000_0000_4000_a000_0000_0000_0003);
+    let store = |number: u128| StoreId::from_u128(0x0000_0000_0000_4000_b000_0000_0000_0000 + number);
+    let product_id = ProductId::from_u128(0x0000_0000_0000_4000_c000_0000_0000_0001);
+    let reserved = |quantity, hold_for, expires_at, order_id| Event::StockReserved {
+        reservation_id: reservation_id(),
+        quantity,
+        customer_id,
+        hold_for,
+        expires_at,
+        order_id,
+    };
+    let adjusted = |counted_at| Event::StockAdjusted {
+        counted: StockQuantity::new(117).unwrap(),
+        change: -3,
+        reason: reason("Stocktaking"),
+        counted_at,
+    };
+    let half_hour = HoldFor::from_minutes(30).ok();
+    let deadline = Some(Timestamp::from_millis(1_763_944_200_005));
+    let line = |number: u128, units| OrderLine {
+        stock_id: StockId { product_id, store_id: store(number) },
+        quantity: quantity(units),
+        reservation_id: ReservationId::from_u128(reservation_id().uuid().as_u128() + number),
+    };
+    let placed = |hold_for, expires_at, lines: Vec<OrderLine>| order::Event::OrderPlaced {
+        customer_id,
+        hold_for,
+        expires_at,
+        lines: OrderLines::new(lines).unwrap(),
+    };
+    match name {
+        "stock_added" => {
+            Event::StockAdded { quantity: quantity(120), reason: reason("Delivery 4711, \"spring\" 📦") }.into()
+        }
+        "stock_reserved" => reserved(quantity(3), half_hour, deadline, None).into(),
+        "stock_reserved_without_a_deadline" => reserved(quantity(1), None, None, None).into(),
+        "stock_reserved_for_an_order" => reserved(quantity(3), half_hour, deadline, Some(order_id)).into(),
+        "stock_committed" => {
+            Event::StockCommitted { reservation_id: reservation_id(), order_id, quantity: quantity(2) }.into()
+        }
+        "stock_released_on_request" => released(ReleaseCause::Requested(reason("The customer has left"))).into(),
+        "stock_released_after_its_deadline" => released(ReleaseCause::Expired).into(),
+        "stock_released_as_the_uncommitted_part" => released(ReleaseCause::UncommittedPart).into(),
+        "reservation_extended" => {
+            let (hold_for, expires_at) =
+                (HoldFor::from_minutes(45).unwrap(), Timestamp::from_millis(1_763_945_100_000));
+            Event::ReservationExtended { reservation_id: reservation_id(), hold_for, expires_at }.into()
+        }
+        "stock_adjusted" => adjusted(None).into(),
+        "stock_adjusted_late" => adjusted(deadline).into(),
+        "stock_transferred_out" => {
+            let (quantity, reason) = (quantity(4), reason("Rebalance"));
+            Event::StockTransferredOut { transfer_id, to_store_id: store(2), quantity, reason }.into()
+        }
+        "stock_transferred_in" => {
+            Event::StockTransferredIn { transfer_id, from_store_id: store(1), quantity: quantity(3) }.into()
+        }
+        "stock_transfer_cancelled" => Event::StockTransferCancelled { transfer_id, quantity: quantity(1) }.into(),
+        "order_placed" => placed(half_hour, deadline, vec![line(1, 2), line(2, 1)]).into(),
+        "order_placed_without_a_deadline" => placed(None, None, vec![line(1, 2)]).into(),
+        "order_committed" => order::Event::OrderCommitted.into(),
+        "order_released_on_request" => {
+            let cause = OrderReleaseCause::Requested(reason("The customer has left"));
+            order::Event::OrderReleased { cause }.into()
+        }
+        "order_released_after_its_deadline" => order::Event::OrderReleased { cause: OrderReleaseCause::Expired }.into(),
+        "transfer_started" => {
+            let route = Route::new(product_id, store(1), store(2)).unwrap();
+            transfer::Event::TransferStarted { route, quantity: quantity(4), reason: reason("Rebalance") }.into()
+        }
+        "transfer_received" => transfer::Event::TransferReceived { quantity: quantity(3) }.into(),
+        "transfer_cancelled" => transfer::Event::TransferCancelled { quantity: quantity(1) }.into(),
+        _ => panic!("nobody knows what {name} means"),
     }
-    assert_eq!(names.len(), 9);
+}
+
+#[test]
+fn every_stored_format_still_reads() {
+    for (version, files) in [(1, 9), (2, 22)] {
+        let names = names(version);
+        assert_eq!(names.len(), files, "files of version {version}");
+        for name in names {
+            let stored = stored(version, &name);
+            let (metadata, schema_version) = decode_metadata(&stored.metadata).unwrap();
+            assert_eq!(schema_version, version, "{name}");
+            let event = decode_event(&stored.event_type, schema_version, &stored.data).unwrap();
+            assert_eq!(event, meant(&name), "{name} of version {version}");
+            let today = stored.metadata.replace(&format!("\"schema_version\":{version}"), "\"schema_version\":2");
+            assert_eq!(encode(&event, &metadata).2, today, "{name} of version {version}");
+        }
+    }
+}
+
+#[test]
+fn the_newest_format_is_what_is_written() {
+    for name in names(SCHEMA_VERSION) {
+        let stored = stored(SCHEMA_VERSION, &name);
+        let (metadata, _) = decode_metadata(&stored.metadata).unwrap();
+        assert_eq!(encode(&meant(&name), &metadata), (&*stored.event_type, stored.data, stored.metadata), "{name}");
+    }
 }
 
 #[test]
@@ -108,7 +136,7 @@ fn an_unknown_type_is_refused() {
 #[test]
 fn a_schema_version_from_the_future_is_refused() {
     let data = r#"{"quantity":1,"reason":"x"}"#;
-    check_refused("StockAddedEvent", 2, data, "schema version 2 is newer than this program");
+    check_refused("StockAddedEvent", 3, data, "schema version 3 is newer than this program");
     check_refused("StockAddedEvent", 0, data, "schema version 0");
 }
 
@@ -139,7 +167,7 @@ proptest! {
     #[test]
     fn what_is_written_reads_back(event in any_event(), metadata in any_metadata()) {
         let (event_type, data, written) = encode(&event, &metadata);
-        prop_assert_eq!(decode_schema_version(&written).unwrap(), 1);
+        prop_assert_eq!(decode_schema_version(&written).unwrap(), SCHEMA_VERSION);
         let (read, schema_version) = decode_metadata(&written).unwrap();
         prop_assert_eq!(read, metadata);
         prop_assert_eq!(decode_event(event_type, schema_version, &data).unwrap(), event);
@@ -158,24 +186,32 @@ proptest! {
     }
 }
 
-/// The file `name` reads as `event`, and `event` is written as the file has it.
-#[track_caller]
-fn check(name: &str, event: &Event) {
+/// A file as it is.
+struct Stored {
+    event_type: String,
+    data: String,
+    metadata: String,
+}
+
+fn stored(version: u32, name: &str) -> Stored {
     #[derive(Deserialize)]
-    struct Stored<'a> {
-        event_type: &'a str,
+    struct Parts<'a> {
+        event_type: String,
         #[serde(borrow)]
         data: &'a RawValue,
         #[serde(borrow)]
         metadata: &'a RawValue,
     }
-    let text = fs::read_to_string(folder().join(format!("{name}.json"))).unwrap();
-    let stored: Stored<'_> = serde_json::from_str(&text).unwrap();
-    let (metadata, schema_version) = decode_metadata(stored.metadata.get()).unwrap();
-    assert_eq!(decode_event(stored.event_type, schema_version, stored.data.get()).unwrap(), *event);
-    let (event_type, data, written) = encode(event, &metadata);
-    assert_eq!((event_type, data.as_str()), (stored.event_type, stored.data.get()));
-    assert_eq!(written, stored.metadata.get());
+    let text = fs::read_to_string(folder(version).join(format!("{name}.json"))).unwrap();
+    let Parts { event_type, data, metadata } = serde_json::from_str(&text).unwrap();
+    Stored { event_type, data: data.get().to_owned(), metadata: metadata.get().to_owned() }
+}
+
+fn names(version: u32) -> Vec<String> {
+    let entries = fs::read_dir(folder(version)).unwrap().map(|entry| entry.unwrap().path());
+    let mut names: Vec<_> = entries.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    names.sort();
+    names
 }
 
 #[track_caller]
@@ -184,15 +220,15 @@ fn check_refused(event_type: &str, schema_version: u32, data: &str, says: &str) 
     assert!(error.to_string().contains(says), "{error}");
 }
 
-fn encode(event: &Event, metadata: &Metadata) -> (&'static str, String, String) {
+fn encode(event: &DomainEvent, metadata: &Metadata) -> (&'static str, String, String) {
     let (mut data, mut written) = (Vec::new(), Vec::new());
     let event_type = encode_event(event, &mut data);
     encode_metadata(metadata, &mut written);
     (event_type, String::from_utf8(data).unwrap(), String::from_utf8(written).unwrap())
 }
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stored_formats/v1")
+fn folder(version: u32) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/stored_formats/v{version}"))
 }
 
 fn reservation_id() -> ReservationId {
@@ -236,16 +272,84 @@ fn any_cause() -> impl Strategy<Value = ReleaseCause> {
     ]
 }
 
-fn any_event() -> impl Strategy<Value = Event> {
+fn any_event() -> impl Strategy<Value = DomainEvent> {
+    prop_oneof![
+        6 => any_stock_event().prop_map(DomainEvent::from),
+        2 => any_order_event().prop_map(DomainEvent::from),
+        1 => any_transfer_event().prop_map(DomainEvent::from),
+    ]
+}
+
+fn any_stock() -> impl Strategy<Value = StockId> {
+    any::<(u128, u128)>().prop_map(|(product, store)| StockId {
+        product_id: ProductId::from_u128(product),
+        store_id: StoreId::from_u128(store),
+    })
+}
+
+fn any_order_event() -> impl Strategy<Value = order::Event> {
+    let line = (any_stock(), any_quantity(), any::<u128>()).prop_map(|(stock_id, quantity, id)| OrderLine {
+        stock_id,
+        quantity,
+        reservation_id: ReservationId::from_u128(id),
+    });
+    let lines =
+        prop::collection::vec(line, 1..20).prop_filter_map("another stock each", |lines| OrderLines::new(lines).ok());
+    prop_oneof![
+        (any::<u128>(), prop::option::of(any_hold()), prop::option::of(any_moment()), lines).prop_map(
+            |(customer, hold_for, expires_at, lines)| {
+                let customer_id = CustomerId::from_u128(customer);
+                order::Event::OrderPlaced { customer_id, hold_for, expires_at, lines }
+            }
+        ),
+        Just(order::Event::OrderCommitted),
+        Just(order::Event::OrderReleased { cause: OrderReleaseCause::Expired }),
+        any_reason().prop_map(|reason| order::Event::OrderReleased { cause: OrderReleaseCause::Requested(reason) }),
+    ]
+}
+
+fn any_transfer_event() -> impl Strategy<Value = transfer::Event> {
+    prop_oneof![
+        (any_stock(), any::<u128>(), any_quantity(), any_reason()).prop_filter_map(
+            "another store",
+            |(stock, to, quantity, reason)| {
+                let route = Route::new(stock.product_id, stock.store_id, StoreId::from_u128(to)).ok()?;
+                Some(transfer::Event::TransferStarted { route, quantity, reason })
+            }
+        ),
+        any_quantity().prop_map(|quantity| transfer::Event::TransferReceived { quantity }),
+        any_quantity().prop_map(|quantity| transfer::Event::TransferCancelled { quantity }),
+    ]
+}
+
+fn any_stock_event() -> impl Strategy<Value = Event> {
     let reservation_id = || any::<u128>().prop_map(ReservationId::from_u128);
     let most = StockQuantity::MAX.cast_signed();
     prop_oneof![
         (any_quantity(), any_reason()).prop_map(|(quantity, reason)| Event::StockAdded { quantity, reason }),
-        (reservation_id(), any_quantity(), any::<u128>(), prop::option::of(any_hold()), prop::option::of(any_moment()))
-            .prop_map(|(reservation_id, quantity, customer, hold_for, expires_at)| {
-                let customer_id = CustomerId::from_u128(customer);
-                Event::StockReserved { reservation_id, quantity, customer_id, hold_for, expires_at }
+        (
+            reservation_id(),
+            any_quantity(),
+            any::<u128>(),
+            prop::option::of(any_hold()),
+            prop::option::of(any_moment()),
+            prop::option::of(any::<u128>())
+        )
+            .prop_map(|(reservation_id, quantity, customer, hold_for, expires_at, order)| {
+                let (customer_id, order_id) = (CustomerId::from_u128(customer), order.map(OrderId::from_u128));
+                Event::StockReserved { reservation_id, quantity, customer_id, hold_for, expires_at, order_id }
             }),
+        (any::<u128>(), any::<u128>(), any_quantity(), any_reason()).prop_map(|(transfer, store, quantity, reason)| {
+            let (transfer_id, to_store_id) = (TransferId::from_u128(transfer), StoreId::from_u128(store));
+            Event::StockTransferredOut { transfer_id, to_store_id, quantity, reason }
+        }),
+        (any::<u128>(), any::<u128>(), any_quantity()).prop_map(|(transfer, store, quantity)| {
+            let (transfer_id, from_store_id) = (TransferId::from_u128(transfer), StoreId::from_u128(store));
+            Event::StockTransferredIn { transfer_id, from_store_id, quantity }
+        }),
+        (any::<u128>(), any_quantity()).prop_map(|(transfer, quantity)| {
+            Event::StockTransferCancelled { transfer_id: TransferId::from_u128(transfer), quantity }
+        }),
         (reservation_id(), any::<u128>().prop_map(OrderId::from_u128), any_quantity()).prop_map(
             |(reservation_id, order_id, quantity)| Event::StockCommitted { reservation_id, order_id, quantity }
         ),
@@ -254,11 +358,14 @@ fn any_event() -> impl Strategy<Value = Event> {
         (reservation_id(), any_hold(), any_moment()).prop_map(|(reservation_id, hold_for, expires_at)| {
             Event::ReservationExtended { reservation_id, hold_for, expires_at }
         }),
-        (0..=most, -most..=most, any_reason()).prop_map(|(counted, change, reason)| Event::StockAdjusted {
-            counted: StockQuantity::new(counted).unwrap(),
-            change,
-            reason,
-        }),
+        (0..=most, -most..=most, any_reason(), prop::option::of(any_moment())).prop_map(
+            |(counted, change, reason, counted_at)| Event::StockAdjusted {
+                counted: StockQuantity::new(counted).unwrap(),
+                change,
+                reason,
+                counted_at,
+            }
+        ),
     ]
 }
 

@@ -3,12 +3,14 @@
 use std::collections::HashSet;
 use std::str;
 
-use inventory_application::ports::{AppendGroup, AppendKey, AppendOutcome};
+use inventory_application::ports::{AppendGroup, AppendOutcome};
 use inventory_application::{Position, StreamId};
+use inventory_domain::Timestamp;
 use lru::LruCache;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::schema::stream_to_blob;
+use super::append_ids::AppendIds;
+use super::schema::{MARK_EVERY, stream_to_blob};
 use crate::event_codec::{encode_event, encode_metadata};
 
 /// Why a batch was not appended, and what is known of it.
@@ -70,7 +72,7 @@ impl Heads {
     fn of(&mut self, connection: &Connection, stream: StreamId) -> rusqlite::Result<&mut Head> {
         self.by_stream.try_get_or_insert_mut(stream, || {
             let mut find = connection.prepare_cached("SELECT key, version, head FROM streams WHERE id = ?1")?;
-            let found = find.query_row([stream_to_blob(stream)], |row| {
+            let found = find.query_row([stream_to_blob(stream).as_bytes()], |row| {
                 let (version, position) =
                     (row.get::<_, i64>(1)?.cast_unsigned(), row.get::<_, i64>(2)?.cast_unsigned());
                 Ok(Head { key: Some(row.get(0)?), version, position: Position(position), stored_version: version })
@@ -98,15 +100,17 @@ impl Tainted {
     }
 }
 
-/// Appends a batch that has events or append ids.
+/// Appends a batch that has events or append ids, while the clock shows `now`.
 pub(super) fn append(
     connection: &mut Connection,
     heads: &mut Heads,
+    ids: &mut AppendIds,
     batch: &[AppendGroup],
+    now: Timestamp,
 ) -> Result<Vec<AppendOutcome>, Failure> {
     let transaction = Transaction::new(connection, TransactionBehavior::Immediate).map_err(Failure::NothingHappened)?;
     let (last_position, last_key) = (heads.last_position, heads.last_key);
-    match append_all(&transaction, heads, batch) {
+    match append_all(&transaction, heads, ids, batch, now) {
         Ok(outcomes) => match transaction.commit() {
             Ok(()) => Ok(outcomes),
             Err(error) => {
@@ -127,16 +131,17 @@ pub(super) fn append(
     }
 }
 
-/// Compares the versions of a batch that adds nothing.
+/// Looks up the ids and compares the versions of a batch that adds nothing.
 pub(super) fn check_only(
     connection: &Connection,
     heads: &mut Heads,
+    ids: &AppendIds,
     batch: &[AppendGroup],
 ) -> Result<Vec<AppendOutcome>, Failure> {
     let mut tainted = Tainted::default();
     let mut outcomes = Vec::with_capacity(batch.len());
     for group in batch {
-        let refused = refusal(connection, heads, group, &tainted).map_err(Failure::NothingHappened)?;
+        let refused = refusal(connection, heads, ids, group, &tainted).map_err(Failure::NothingHappened)?;
         if refused.is_some() {
             tainted.add(group);
         }
@@ -148,22 +153,31 @@ pub(super) fn check_only(
 fn append_all(
     transaction: &Transaction<'_>,
     heads: &mut Heads,
+    ids: &mut AppendIds,
     batch: &[AppendGroup],
+    now: Timestamp,
 ) -> rusqlite::Result<Vec<AppendOutcome>> {
     let mut tainted = Tainted::default();
     let mut moved = Vec::new();
     let mut outcomes = Vec::with_capacity(batch.len());
     for group in batch {
-        let refused = refusal(transaction, heads, group, &tainted)?;
+        let refused = refusal(transaction, heads, ids, group, &tainted)?;
         outcomes.push(match refused {
             Some(refused) => {
                 tainted.add(group);
                 refused
             }
-            None => AppendOutcome::Appended { position: insert(transaction, heads, group, &mut moved)? },
+            None => {
+                let position = insert(transaction, heads, group, &mut moved)?;
+                if let Some(key) = &group.key {
+                    ids.remember(transaction, key, position, now)?;
+                }
+                AppendOutcome::Appended { position }
+            }
         });
     }
     move_streams(transaction, heads, &moved)?;
+    ids.tend(transaction, batch.iter().filter(|group| group.key.is_some()).count(), now)?;
     Ok(outcomes)
 }
 
@@ -171,11 +185,12 @@ fn append_all(
 fn refusal(
     connection: &Connection,
     heads: &mut Heads,
+    ids: &AppendIds,
     group: &AppendGroup,
     tainted: &Tainted,
 ) -> rusqlite::Result<Option<AppendOutcome>> {
     if let Some(key) = &group.key
-        && let Some(known) = find(connection, key)?
+        && let Some(known) = ids.find(connection, key)?
     {
         return Ok(Some(known));
     }
@@ -189,26 +204,6 @@ fn refusal(
         }
     }
     Ok(None)
-}
-
-/// What an earlier append under the same id means for this one.
-fn find(connection: &Connection, key: &AppendKey) -> rusqlite::Result<Option<AppendOutcome>> {
-    let mut find = connection
-        .prepare_cached("SELECT request_hash, result, position FROM append_ids WHERE prefix = ?1 AND append_id = ?2")?;
-    find.query_row(params![prefix(key), key.append_id], |row| {
-        if row.get_ref(0)?.as_blob()? != key.request_hash {
-            return Ok(AppendOutcome::AppendIdReused);
-        }
-        let position = row.get::<_, Option<i64>>(2)?.map(|position| Position(position.cast_unsigned()));
-        Ok(AppendOutcome::Repeated { result: row.get(1)?, position })
-    })
-    .optional()
-}
-
-fn prefix(key: &AppendKey) -> i64 {
-    let mut first = [0; 8];
-    first.copy_from_slice(&key.append_id[..8]);
-    i64::from_be_bytes(first)
 }
 
 /// Inserts the group's events, and returns where the last one stands.
@@ -257,24 +252,24 @@ fn insert(
                 text(&metadata)?,
             ])?;
             head.position = heads.last_position;
+            if head.version.is_multiple_of(MARK_EVERY) {
+                let mut mark = transaction.prepare_cached(
+                    "INSERT INTO stream_marks (stream, version, position, recorded_at) VALUES (?1, ?2, ?3, ?4)",
+                )?;
+                let (version, position) = (head.version.cast_signed(), head.position.0.cast_signed());
+                mark.execute([key, version, position, group.recorded_at.millis()])?;
+            }
         }
         last = Some(heads.last_position);
         if head.key.is_none() {
             let mut add =
                 transaction.prepare_cached("INSERT INTO streams (key, id, version, head) VALUES (?1, ?2, 0, 0)")?;
-            add.execute(params![key, stream_to_blob(append.stream)])?;
+            add.execute(params![key, stream_to_blob(append.stream).as_bytes()])?;
         }
         head.key = Some(key);
         *heads.of(transaction, append.stream)? = head;
     }
     heads.metadata = metadata;
-    if let Some(key) = &group.key {
-        let mut remember = transaction.prepare_cached(
-            "INSERT INTO append_ids (prefix, append_id, request_hash, result, position) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?;
-        let position = last.map(|Position(position)| position.cast_signed());
-        remember.execute(params![prefix(key), key.append_id, key.request_hash, key.result, position])?;
-    }
     Ok(last)
 }
 

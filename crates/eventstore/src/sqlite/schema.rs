@@ -5,23 +5,22 @@ use std::path::Path;
 use std::time::Duration;
 
 use inventory_application::StreamId;
-use inventory_domain::{ProductId, StockId, StoreId};
+use inventory_domain::{OrderId, ProductId, StockId, StoreId, TransferId};
 use rusqlite::{Connection, OpenFlags};
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::SqliteSettings;
+use super::{SqliteSettings, append_ids, snapshots};
 
 /// Marks the file as ours ("INVE").
 const APPLICATION_ID: i32 = 0x494e_5645;
 
 /// The version of the tables.
-const TABLES_VERSION: i32 = 1;
+const TABLES_VERSION: i32 = 2;
 
 /// `head`: the position of the stream's last event. `previous`: that of the stream's event before this one, 0 at the first.
-/// `remaining`: how many events of the same group follow. `prefix`: the first eight bytes of an append id, so that its index
-/// stays narrow.
-const TABLES: &str = "
+/// `remaining`: how many events of the same group follow.
+const LOG_TABLES: &str = "
     CREATE TABLE streams (
         key INTEGER PRIMARY KEY,
         id BLOB NOT NULL UNIQUE,
@@ -40,14 +39,27 @@ const TABLES: &str = "
         data TEXT NOT NULL,
         metadata TEXT NOT NULL
     ) STRICT;
-    CREATE TABLE append_ids (
-        prefix INTEGER NOT NULL,
-        append_id BLOB NOT NULL,
-        request_hash BLOB NOT NULL,
-        result BLOB NOT NULL,
-        position INTEGER
-    ) STRICT;
-    CREATE INDEX append_ids_by_prefix ON append_ids (prefix);
+";
+
+/// Every so many versions a stream has a mark: where in the log it stands, so that a page of a long stream is found without
+/// walking all of it.
+pub(super) const MARK_EVERY: u64 = 128;
+
+const MARKS: &str = "
+    CREATE TABLE stream_marks (
+        stream INTEGER NOT NULL,
+        version INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        recorded_at INTEGER NOT NULL,
+        PRIMARY KEY (stream, version)
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// From version 1, which remembered append ids in one table that nothing was ever written to.
+const FROM_VERSION_1: &str = "
+    DROP TABLE append_ids;
+    INSERT INTO stream_marks (stream, version, position, recorded_at)
+        SELECT stream, version, position, recorded_at FROM events WHERE version % 128 = 0 ORDER BY stream, version;
 ";
 
 /// How long a connection waits for another one's lock; only a checkpoint ever holds one for long.
@@ -96,14 +108,23 @@ pub(super) fn open_writer(path: &Path, settings: &SqliteSettings) -> Result<Conn
     match (application_id, tables_version) {
         (0, 0) if objects == 0 => {
             set(&connection, settings)?;
-            let marks = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {TABLES_VERSION};");
-            connection.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} {marks} COMMIT;"))?;
+            let own = format!("PRAGMA application_id = {APPLICATION_ID};");
+            connection.execute_batch(&format!("BEGIN IMMEDIATE; {own} {LOG_TABLES} {} COMMIT;", added_in_2()))?;
+        }
+        (APPLICATION_ID, 1) => {
+            set(&connection, settings)?;
+            connection.execute_batch(&format!("BEGIN IMMEDIATE; {} {FROM_VERSION_1} COMMIT;", added_in_2()))?;
         }
         (APPLICATION_ID, TABLES_VERSION) => set(&connection, settings)?,
         (APPLICATION_ID, newer) => return Err(OpenError::Newer(newer)),
         (foreign, _) => return Err(OpenError::Foreign(foreign)),
     }
     Ok(connection)
+}
+
+/// What version 2 has and version 1 hadn't.
+fn added_in_2() -> String {
+    format!("PRAGMA user_version = {TABLES_VERSION}; {MARKS} {} {}", append_ids::TABLES, snapshots::TABLES)
 }
 
 /// Makes a pooled connection one that can only read.
@@ -130,7 +151,7 @@ fn set(connection: &Connection, settings: &SqliteSettings) -> Result<(), OpenErr
     pragma(connection, "cache_size", &cache, &cache)?;
     let pages = settings.wal_autocheckpoint_pages.to_string();
     pragma(connection, "wal_autocheckpoint", &pages, &pages)?;
-    connection.set_prepared_statement_cache_capacity(32);
+    connection.set_prepared_statement_cache_capacity(128);
     Ok(())
 }
 
@@ -147,25 +168,52 @@ fn pragma(connection: &Connection, name: &'static str, value: &str, expected: &s
     if actual == expected { Ok(()) } else { Err(OpenError::Pragma { name, actual, expected: expected.to_owned() }) }
 }
 
-/// The first byte of a stock's stream id.
+/// The first byte of a stream's id says what it is the stream of.
 const INVENTORY: u8 = 1;
+const ORDER: u8 = 2;
+const TRANSFER: u8 = 3;
 
 /// How a stream's id is kept: its kind, then its parts.
-pub(super) fn stream_to_blob(stream: StreamId) -> [u8; 33] {
-    let StreamId::Inventory(stock_id) = stream;
-    let mut blob = [INVENTORY; 33];
-    blob[1..17].copy_from_slice(stock_id.product_id.uuid().as_bytes());
-    blob[17..].copy_from_slice(stock_id.store_id.uuid().as_bytes());
-    blob
+pub(super) struct StreamBlob {
+    bytes: [u8; 33],
+    length: usize,
+}
+
+impl StreamBlob {
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+pub(super) fn stream_to_blob(stream: StreamId) -> StreamBlob {
+    let one = |kind, uuid: Uuid| {
+        let mut bytes = [kind; 33];
+        bytes[1..17].copy_from_slice(uuid.as_bytes());
+        StreamBlob { bytes, length: 17 }
+    };
+    match stream {
+        StreamId::Inventory(stock_id) => {
+            let StreamBlob { mut bytes, .. } = one(INVENTORY, stock_id.product_id.uuid());
+            bytes[17..].copy_from_slice(stock_id.store_id.uuid().as_bytes());
+            StreamBlob { bytes, length: 33 }
+        }
+        StreamId::Order(order_id) => one(ORDER, order_id.uuid()),
+        StreamId::Transfer(transfer_id) => one(TRANSFER, transfer_id.uuid()),
+    }
 }
 
 /// The stream whose id is kept so; `None` when there is no such kind.
 pub(super) fn stream_of_blob(blob: &[u8]) -> Option<StreamId> {
     let (&kind, parts) = blob.split_first()?;
-    let (product, store) = parts.split_at_checked(16)?;
-    let stock_id = StockId {
-        product_id: ProductId::new(Uuid::from_slice(product).ok()?),
-        store_id: StoreId::new(Uuid::from_slice(store).ok()?),
-    };
-    (kind == INVENTORY).then_some(StreamId::Inventory(stock_id))
+    let (first, rest) = parts.split_at_checked(16)?;
+    let first = Uuid::from_slice(first).ok()?;
+    match (kind, rest.len()) {
+        (INVENTORY, 16) => {
+            let store_id = StoreId::new(Uuid::from_slice(rest).ok()?);
+            Some(StreamId::Inventory(StockId { product_id: ProductId::new(first), store_id }))
+        }
+        (ORDER, 0) => Some(StreamId::Order(OrderId::new(first))),
+        (TRANSFER, 0) => Some(StreamId::Transfer(TransferId::new(first))),
+        _ => None,
+    }
 }

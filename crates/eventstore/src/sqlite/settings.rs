@@ -15,6 +15,10 @@ pub struct SqliteSettings {
     pub cache_kib: u32,
     /// Pages in the write-ahead log after which it is taken into the file.
     pub wal_autocheckpoint_pages: u32,
+    /// Append ids in one segment; about 24 bytes each are held in memory, of at most two segments.
+    pub append_id_segment_keys_max: usize,
+    /// Closed reservations that a state remembers: a snapshot of a state that remembers another number is not used.
+    pub closed_reservations_remembered: usize,
     /// Events in one page of the log, at most (but for a last group that is not split).
     pub log_page_events_max: usize,
 }
@@ -28,6 +32,8 @@ impl Default for SqliteSettings {
             streams_remembered_max: 100_000,
             cache_kib: 16_384,
             wal_autocheckpoint_pages: 1_000,
+            append_id_segment_keys_max: 500_000,
+            closed_reservations_remembered: inventory_domain::Inventory::CLOSED_REMEMBERED,
             log_page_events_max: 8_192,
         }
     }

@@ -7,15 +7,16 @@ use std::thread;
 use std::time::Duration;
 
 use inventory_application::Position;
-use inventory_application::ports::{AppendGroup, AppendOutcome, StoreError};
+use inventory_application::ports::{AppendGroup, AppendOutcome, Clock, Snapshot, StoreError};
 use rusqlite::Connection;
 use thiserror::Error;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::SqliteSettings;
 use super::append::{Failure, Heads, append, check_only};
+use super::append_ids::AppendIds;
 use super::schema::{OpenError, open_for_repair, open_writer};
+use super::{SqliteSettings, snapshots};
 
 /// What the thread is asked to do.
 pub(super) enum Job {
@@ -25,6 +26,13 @@ pub(super) enum Job {
         batch: Arc<Vec<AppendGroup>>,
         /// Who waits for it.
         reply: oneshot::Sender<Result<Vec<AppendOutcome>, StoreError>>,
+    },
+    /// Keep states of streams; nobody's answer waits for it.
+    Keep {
+        /// The states.
+        snapshots: Vec<Snapshot>,
+        /// Who wants to know.
+        reply: oneshot::Sender<Result<(), StoreError>>,
     },
     /// Take nothing new, and end after all that was accepted.
     Close,
@@ -40,6 +48,8 @@ pub(super) struct Writer {
     /// `None` from a failed commit on, until the file is known to be sound.
     connection: Option<Connection>,
     heads: Heads,
+    ids: AppendIds,
+    clock: Arc<dyn Clock>,
 }
 
 /// The file is not known to be sound yet.
@@ -48,10 +58,11 @@ pub(super) struct Writer {
 struct NotRepaired(String);
 
 impl Writer {
-    pub(super) fn open(path: &Path, settings: &SqliteSettings) -> Result<Self, OpenError> {
+    pub(super) fn open(path: &Path, settings: &SqliteSettings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let connection = open_writer(path, settings)?;
         let heads = Heads::read(&connection, settings.streams_remembered_max)?;
-        Ok(Self { path: path.to_owned(), settings: *settings, connection: Some(connection), heads })
+        let ids = AppendIds::read(&connection, settings.append_id_segment_keys_max)?;
+        Ok(Self { path: path.to_owned(), settings: *settings, connection: Some(connection), heads, ids, clock })
     }
 
     pub(super) fn head(&self) -> Position {
@@ -65,24 +76,51 @@ impl Writer {
         poisoned: &AtomicBool,
     ) {
         while let Some(job) = jobs.blocking_recv() {
-            let Job::Append { batch, reply } = job else {
-                jobs.close();
-                continue;
+            let (batch, reply) = match job {
+                Job::Append { batch, reply } => (batch, reply),
+                Job::Keep { snapshots, reply } => {
+                    drop(reply.send(self.keep(&snapshots)));
+                    if !self.is_sound_again(&mut jobs, announce, poisoned) {
+                        return;
+                    }
+                    continue;
+                }
+                Job::Close => {
+                    jobs.close();
+                    continue;
+                }
             };
             let outcome = self.append(&batch);
             poisoned.store(self.connection.is_none(), Ordering::Relaxed);
             self.announce(announce);
             drop(reply.send(outcome)); // Who asked may have gone; what is done stays done.
-            if self.connection.is_none() && !self.repair_or_refuse(&mut jobs) {
+            if !self.is_sound_again(&mut jobs, announce, poisoned) {
                 return;
             }
-            poisoned.store(false, Ordering::Relaxed);
-            self.announce(announce); // A repair may find that the commit was good after all.
         }
         if let Some(connection) = &self.connection {
             // A failure leaves the write-ahead log for the next start.
             drop(checkpoint(connection));
         }
+    }
+
+    /// Repairs what a failure has left, if one has; false when the store is closed before that.
+    fn is_sound_again(
+        &mut self,
+        jobs: &mut mpsc::Receiver<Job>,
+        announce: &watch::Sender<Position>,
+        poisoned: &AtomicBool,
+    ) -> bool {
+        if self.connection.is_some() {
+            return true;
+        }
+        poisoned.store(true, Ordering::Relaxed);
+        if !self.repair_or_refuse(jobs) {
+            return false;
+        }
+        poisoned.store(false, Ordering::Relaxed);
+        self.announce(announce); // A repair may find that the commit was good after all.
+        true
     }
 
     /// Tries to repair the file until it is sound, without waiting for a caller: a node that isn't ready gets none. Whoever
@@ -95,6 +133,9 @@ impl Writer {
             loop {
                 match jobs.try_recv() {
                     Ok(Job::Append { reply, .. }) => {
+                        drop(reply.send(Err(StoreError::Unavailable(Box::new(Arc::clone(&error))))));
+                    }
+                    Ok(Job::Keep { reply, .. }) => {
                         drop(reply.send(Err(StoreError::Unavailable(Box::new(Arc::clone(&error))))));
                     }
                     Ok(Job::Close) => jobs.close(),
@@ -113,22 +154,39 @@ impl Writer {
         let Some(connection) = &mut self.connection else {
             return Err(StoreError::Unavailable(Box::new(NotRepaired("nobody has tried".into()))));
         };
-        let is_check_only = batch.iter().all(|group| group.key.is_none() && group.event_count() == 0);
-        let outcome = if is_check_only {
-            check_only(connection, &mut self.heads, batch)
+        let leaves_nothing =
+            |group: &AppendGroup| group.event_count() == 0 && group.key.as_ref().is_none_or(|key| key.result.is_none());
+        let outcome = if batch.iter().all(leaves_nothing) {
+            check_only(connection, &mut self.heads, &self.ids, batch)
         } else {
-            append(connection, &mut self.heads, batch)
+            append(connection, &mut self.heads, &mut self.ids, batch, self.clock.now())
         };
         self.heads.trim();
-        outcome.map_err(|failure| match failure {
-            Failure::NothingHappened(error) => {
+        match outcome {
+            Ok(outcomes) => Ok(outcomes),
+            Err(Failure::NothingHappened(error)) => {
                 self.heads.forget_all();
-                StoreError::Unavailable(Box::new(error))
+                match AppendIds::read(connection, self.settings.append_id_segment_keys_max) {
+                    Ok(ids) => self.ids = ids,
+                    Err(_) => self.connection = None, // What is in memory is not to be believed: as after a failed commit.
+                }
+                Err(StoreError::Unavailable(Box::new(error)))
             }
-            Failure::OutcomeUnknown(error) => {
+            Err(Failure::OutcomeUnknown(error)) => {
                 self.connection = None;
-                StoreError::OutcomeUnknown(Box::new(error))
+                Err(StoreError::OutcomeUnknown(Box::new(error)))
             }
+        }
+    }
+
+    fn keep(&mut self, snapshots: &[Snapshot]) -> Result<(), StoreError> {
+        let Some(connection) = &mut self.connection else {
+            return Err(StoreError::Unavailable(Box::new(NotRepaired("nobody has tried".into()))));
+        };
+        let kept = snapshots::keep(connection, snapshots, self.settings.closed_reservations_remembered);
+        kept.map_err(|error| {
+            self.connection = None; // A commit that failed, for all that is known.
+            StoreError::Unavailable(Box::new(error))
         })
     }
 
@@ -144,6 +202,8 @@ impl Writer {
         let connection = open_writer(&self.path, &self.settings).map_err(|error| not_repaired(&error))?;
         let heads = Heads::read(&connection, self.settings.streams_remembered_max);
         self.heads = heads.map_err(|error| not_repaired(&error))?;
+        let ids = AppendIds::read(&connection, self.settings.append_id_segment_keys_max);
+        self.ids = ids.map_err(|error| not_repaired(&error))?;
         self.connection = Some(connection);
         Ok(())
     }
@@ -158,6 +218,7 @@ fn checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
 mod tests {
     use inventory_application::StreamId;
     use inventory_application::ports::{ExpectedVersion, Metadata, NewEvent, StreamAppend};
+    use inventory_application::testing::ManualClock;
     use inventory_application::{EventId, ports::AppendKey};
     use inventory_domain::inventory::Event;
     use inventory_domain::{ProductId, Quantity, Reason, StockId, StoreId, Timestamp};
@@ -168,7 +229,7 @@ mod tests {
     #[test]
     fn a_failed_commit_poisons_the_writer_until_the_file_is_sound() {
         let folder = tempfile::tempdir().unwrap();
-        let mut writer = Writer::open(&folder.path().join("events.db"), &SqliteSettings::default()).unwrap();
+        let mut writer = Writer::open(&folder.path().join("events.db"), &SqliteSettings::default(), clock()).unwrap();
         assert_eq!(positions(writer.append(&[group(0)])), [1]);
         let reader = Connection::open(&writer.path).unwrap();
         reader.execute_batch("BEGIN; SELECT count(*) FROM events").unwrap(); // Keeps the write-ahead log busy.
@@ -185,7 +246,7 @@ mod tests {
     #[test]
     fn a_poisoned_writer_repairs_itself_without_being_asked() {
         let folder = tempfile::tempdir().unwrap();
-        let mut writer = Writer::open(&folder.path().join("events.db"), &SqliteSettings::default()).unwrap();
+        let mut writer = Writer::open(&folder.path().join("events.db"), &SqliteSettings::default(), clock()).unwrap();
         assert_eq!(positions(writer.append(&[group(0)])), [1]);
         let reader = Connection::open(&writer.path).unwrap();
         reader.execute_batch("BEGIN; SELECT count(*) FROM events").unwrap(); // Keeps the write-ahead log busy.
@@ -216,7 +277,7 @@ mod tests {
     #[test]
     fn a_full_disk_loses_the_batch_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
-        let mut writer = Writer::open(&folder.path().join("events.db"), &SqliteSettings::default()).unwrap();
+        let mut writer = Writer::open(&folder.path().join("events.db"), &SqliteSettings::default(), clock()).unwrap();
         assert_eq!(positions(writer.append(&[group(0)])), [1]);
         let limit = |writer: &Writer, pages: u32| {
             let limit = format!("PRAGMA max_page_count = {pages}");
@@ -234,22 +295,26 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.db");
         let keyed = |hash| AppendGroup {
-            key: Some(AppendKey { append_id: [7; 16], request_hash: [hash; 16], result: b"told".to_vec() }),
+            key: Some(AppendKey { append_id: [7; 16], request_hash: [hash; 16], result: Some(b"told".to_vec()) }),
             ..group(0)
         };
-        let mut writer = Writer::open(&path, &SqliteSettings::default()).unwrap();
+        let mut writer = Writer::open(&path, &SqliteSettings::default(), clock()).unwrap();
         assert_eq!(positions(writer.append(&[keyed(1)])), [1]);
         drop(writer);
-        let mut writer = Writer::open(&path, &SqliteSettings::default()).unwrap();
+        let mut writer = Writer::open(&path, &SqliteSettings::default(), clock()).unwrap();
         let repeated = AppendOutcome::Repeated { result: b"told".to_vec(), position: Some(Position(1)) };
         assert_eq!(writer.append(&[keyed(1)]).unwrap(), [repeated]);
         assert_eq!(writer.append(&[keyed(2)]).unwrap(), [AppendOutcome::AppendIdReused]);
     }
 
+    fn clock() -> Arc<dyn Clock> {
+        Arc::new(ManualClock::at(Timestamp::from_millis(0)))
+    }
+
     fn group(version: u64) -> AppendGroup {
         let stock_id = StockId { product_id: ProductId::from_u128(1), store_id: StoreId::from_u128(1) };
         let reason = Reason::new(&"x".repeat(500)).unwrap();
-        let event = Event::StockAdded { quantity: Quantity::new(1).unwrap(), reason };
+        let event = Event::StockAdded { quantity: Quantity::new(1).unwrap(), reason }.into();
         let streams = vec![StreamAppend {
             stream: StreamId::Inventory(stock_id),
             expected: ExpectedVersion::of(version),

@@ -1,0 +1,293 @@
+//! The end of the journal: batches are written there, and synced, one after the other.
+//!
+//! After a write or a sync that failed nobody knows what is on the disk, so nothing is acknowledged any more until a new
+//! segment stands that says where the old one ends: what is behind that, the next start ignores.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use inventory_application::ports::{AppendGroup, AppendOutcome, Clock, StoreError};
+use inventory_application::{Position, StreamId};
+
+use super::append_ids::{AppendIds, Known, outcome};
+use super::files::{Files, JournalFile};
+use super::index::{Head, Index, Segment};
+use super::line::{
+    Commit, CommittedKey, EventPlace, Header, Hex16, Place, to_hex, write_commit, write_event, write_header,
+};
+use super::reader::read_commit;
+use super::recovery::{JOURNAL_VERSION, Recovered, offset32, segment_path};
+use crate::event_codec::{encode_metadata, rfc3339};
+
+/// Zeros are written so many at a time, where a dropped batch stood.
+static ZEROS: [u8; 65_536] = [0; 65_536];
+
+/// The journal's end, and all that appending needs to know.
+pub(super) struct Journal {
+    folder: PathBuf,
+    files: Box<dyn Files>,
+    segment_bytes: u64,
+    clock: Arc<dyn Clock>,
+    index: Arc<RwLock<Index>>,
+    append_ids: AppendIds,
+    /// `None` from a failure on, until a new segment stands.
+    open: Option<OpenSegment>,
+    /// The last segment, open or left, and where its acknowledged part ends.
+    number: u32,
+    end: u64,
+    /// Reused from batch to batch.
+    buffer: Vec<u8>,
+    data: Vec<u8>,
+    metadata: Vec<u8>,
+}
+
+/// The segment that is written.
+struct OpenSegment {
+    file: Box<dyn JournalFile>,
+    bytes: u64,
+}
+
+/// A batch as it would be written.
+struct Encoded {
+    outcomes: Vec<AppendOutcome>,
+    added: Vec<Added>,
+    commit: Option<(Commit, Place)>,
+}
+
+/// An event of a batch that is being written.
+struct Added {
+    stream: StreamId,
+    version: u64,
+    place: Place,
+    recorded_at: inventory_domain::Timestamp,
+}
+
+impl Journal {
+    /// Goes on where the scan has ended; where a batch was dropped, zeros are put in its place first.
+    pub(super) fn open(
+        folder: &Path,
+        files: Box<dyn Files>,
+        segment_bytes: u64,
+        clock: Arc<dyn Clock>,
+        recovered: Recovered,
+    ) -> io::Result<(Self, Arc<RwLock<Index>>)> {
+        let Recovered { index, append_ids, dropped } = recovered;
+        let last = index.segments.0.last().map(|segment| (segment.number, segment.end));
+        let index = Arc::new(RwLock::new(index));
+        let (number, end) = last.unwrap_or((0, 0));
+        let mut journal = Self {
+            folder: folder.to_owned(),
+            files,
+            segment_bytes,
+            clock,
+            index: Arc::clone(&index),
+            append_ids,
+            open: None,
+            number,
+            end,
+            buffer: Vec::new(),
+            data: Vec::new(),
+            metadata: Vec::new(),
+        };
+        if number == 0 {
+            journal.start_segment(segment_bytes, false)?;
+        } else {
+            let path = segment_path(folder, number);
+            let file = journal.files.open(&path)?;
+            if let Some(dropped) = dropped {
+                let end = dropped.offset + dropped.bytes;
+                let mut offset = dropped.offset;
+                while offset < end {
+                    let count = usize::try_from(end - offset).unwrap_or(ZEROS.len()).min(ZEROS.len());
+                    file.write_all_at(&ZEROS[..count], offset)?;
+                    offset += count as u64;
+                }
+                file.sync()?;
+            }
+            let bytes = path.metadata()?.len();
+            journal.open = Some(OpenSegment { file, bytes });
+        }
+        Ok((journal, index))
+    }
+
+    pub(super) fn head(&self) -> Position {
+        self.index.read().unwrap_or_else(PoisonError::into_inner).head
+    }
+
+    pub(super) fn is_poisoned(&self) -> bool {
+        self.open.is_none()
+    }
+
+    /// Makes a batch durable.
+    pub(super) fn append(&mut self, batch: &[AppendGroup]) -> Result<Vec<AppendOutcome>, StoreError> {
+        let unavailable = |error: io::Error| StoreError::Unavailable(Box::new(error));
+        if self.open.is_none() {
+            return Err(StoreError::Unavailable("the journal is being repaired".into()));
+        }
+        self.append_ids.forget_before(self.clock.now());
+        let mut encoded = self.encode(batch)?;
+        if encoded.commit.is_none() {
+            return Ok(encoded.outcomes); // Nothing is left by it.
+        }
+        let room = self.open.as_ref().map_or(0, |open| open.bytes.saturating_sub(self.end));
+        if self.buffer.len() as u64 > room {
+            let bytes = self.segment_bytes.max(self.buffer.len() as u64 + 1_024);
+            if let Err(error) = self.start_segment(bytes, false) {
+                self.open = None;
+                return Err(unavailable(error));
+            }
+            encoded = self.encode(batch)?; // The places in it are others now.
+        }
+        let Some(open) = &self.open else { return Ok(encoded.outcomes) };
+        if let Err(error) = open.file.write_all_at(&self.buffer, self.end) {
+            self.open = None;
+            return Err(unavailable(error)); // The commit line, which comes last, isn't whole: the batch never counts.
+        }
+        if let Err(error) = open.file.sync() {
+            self.open = None;
+            return Err(StoreError::OutcomeUnknown(Box::new(error)));
+        }
+        self.end += self.buffer.len() as u64;
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        for Added { stream, version, place, recorded_at } in encoded.added {
+            index.add(stream, version, place, recorded_at);
+        }
+        if let Some((commit, place)) = &encoded.commit {
+            self.append_ids.add(commit, *place);
+        }
+        let last = index.segments.0.len() - 1;
+        index.extend_segment(last, self.end);
+        Ok(encoded.outcomes)
+    }
+
+    /// Checks the groups in order, and writes those that stand into the buffer.
+    fn encode(&mut self, batch: &[AppendGroup]) -> Result<Encoded, StoreError> {
+        let index = Arc::clone(&self.index);
+        let index = index.read().unwrap_or_else(PoisonError::into_inner);
+        let mut heads: HashMap<StreamId, Head> = HashMap::new();
+        let mut tainted: HashSet<StreamId> = HashSet::new();
+        let mut ids: HashMap<[u8; 16], Known> = HashMap::new();
+        let mut position = index.head.0;
+        let mut encoded = Encoded { outcomes: Vec::with_capacity(batch.len()), added: Vec::new(), commit: None };
+        let mut keys = Vec::new();
+        let mut recorded = (None, String::new());
+        self.buffer.clear();
+        for group in batch {
+            if let Some(refused) = self.refusal(group, &index, &heads, &tainted, &ids)? {
+                tainted.extend(group.streams.iter().map(|part| part.stream));
+                encoded.outcomes.push(refused);
+                continue;
+            }
+            let mut remaining = group.event_count() as u64;
+            self.metadata.clear();
+            if remaining > 0 {
+                encode_metadata(&group.metadata, &mut self.metadata);
+                if recorded.0 != Some(group.recorded_at) {
+                    recorded = (Some(group.recorded_at), rfc3339(group.recorded_at));
+                }
+            }
+            let mut last = None;
+            for part in &group.streams {
+                let head = heads.entry(part.stream).or_insert_with(|| index.stream(part.stream));
+                for new in &part.events {
+                    (position, remaining) = (position + 1, remaining - 1);
+                    head.version += 1;
+                    let offset = usize::try_from(self.end).unwrap_or(usize::MAX) + self.buffer.len();
+                    let place = EventPlace {
+                        previous: head.place,
+                        remaining,
+                        position,
+                        version: head.version,
+                        recorded_at: &recorded.1,
+                        metadata: &self.metadata,
+                    };
+                    write_event(&mut self.buffer, part, new, &place, &mut self.data);
+                    head.place = Place { segment: self.number, offset: offset32(offset) };
+                    let (stream, version, place) = (part.stream, head.version, head.place);
+                    encoded.added.push(Added { stream, version, place, recorded_at: group.recorded_at });
+                    last = Some(Position(position));
+                }
+            }
+            if let Some(key) = &group.key
+                && let Some(result) = &key.result
+            {
+                ids.insert(key.append_id, Known::new(key.request_hash, result.clone(), last));
+                keys.push(CommittedKey {
+                    id: Hex16(key.append_id),
+                    hash: Hex16(key.request_hash),
+                    result: to_hex(result),
+                    position: last.map(|Position(position)| position),
+                });
+            }
+            encoded.outcomes.push(AppendOutcome::Appended { position: last });
+        }
+        if !encoded.added.is_empty() || !keys.is_empty() {
+            let at = self.clock.now().millis();
+            let commit = Commit { start: self.end, first: index.head.0 + 1, last: position, at, keys };
+            let offset = usize::try_from(self.end).unwrap_or(usize::MAX) + self.buffer.len();
+            write_commit(&mut self.buffer, &commit);
+            encoded.commit = Some((commit, Place { segment: self.number, offset: offset32(offset) }));
+        }
+        Ok(encoded)
+    }
+
+    /// Why the group is not appended, if it isn't: the append id first, then taint, then the versions.
+    fn refusal(
+        &mut self,
+        group: &AppendGroup,
+        index: &Index,
+        heads: &HashMap<StreamId, Head>,
+        tainted: &HashSet<StreamId>,
+        ids: &HashMap<[u8; 16], Known>,
+    ) -> Result<Option<AppendOutcome>, StoreError> {
+        if let Some(key) = &group.key {
+            if let Some(known) = ids.get(&key.append_id) {
+                return Ok(Some(outcome(known, key)));
+            }
+            if let Some(known) = self.append_ids.find(key, |place| read_commit(&index.segments, place))? {
+                return Ok(Some(known));
+            }
+        }
+        if !tainted.is_empty()
+            && let Some(stream) = group.streams.iter().map(|part| part.stream).find(|stream| tainted.contains(stream))
+        {
+            return Ok(Some(AppendOutcome::Tainted { stream }));
+        }
+        let conflict = group.streams.iter().find_map(|part| {
+            let actual = heads.get(&part.stream).map_or_else(|| index.stream(part.stream).version, |head| head.version);
+            (actual != part.expected.version()).then_some(AppendOutcome::Conflict { stream: part.stream, actual })
+        });
+        Ok(conflict)
+    }
+
+    /// Starts a new segment after a failure: its header says where the one before it ends.
+    pub(super) fn repair(&mut self) -> io::Result<()> {
+        self.start_segment(self.segment_bytes, true)
+    }
+
+    /// Makes the next segment, under another name until it is whole.
+    fn start_segment(&mut self, bytes: u64, abandoned: bool) -> io::Result<()> {
+        let number = self.number + 1;
+        let after = self.head().0;
+        let header =
+            Header { journal: JOURNAL_VERSION, segment: number, bytes, after, previous_end: self.end, abandoned };
+        let mut line = Vec::new();
+        write_header(&mut line, &header);
+        let path = segment_path(&self.folder, number);
+        let unfinished = path.with_extension("new");
+        let file = self.files.create(&unfinished, bytes)?;
+        file.write_all_at(&line, 0)?;
+        file.sync()?;
+        self.files.rename(&unfinished, &path)?;
+        self.files.sync_folder(&self.folder)?;
+        let (start, end) = (line.len() as u64, line.len() as u64);
+        let segment = Segment { number, file: Arc::new(File::open(&path)?), start, end };
+        self.index.write().unwrap_or_else(PoisonError::into_inner).segments.0.push(segment);
+        (self.number, self.end) = (number, end);
+        self.open = Some(OpenSegment { file, bytes });
+        Ok(())
+    }
+}

@@ -1,0 +1,331 @@
+//! Reads the whole journal at the start: every line is checked, and everything finds its place in the index.
+//!
+//! Damage in the last batch drops that batch as a whole: nobody can tell a batch that was never finished from one that was
+//! damaged later. Damage anywhere else is no accident that a store may get over by itself: it refuses to open, and names
+//! the file and the line.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use inventory_application::{Position, StreamId};
+use inventory_domain::Timestamp;
+use thiserror::Error;
+
+use super::append_ids::AppendIds;
+use super::index::{Index, Segment};
+use super::line::{Commit, Header, Line, Place, read};
+
+/// The version of the journal's form.
+pub(super) const JOURNAL_VERSION: u32 = 1;
+
+/// A batch that was never finished, or was damaged, and was dropped as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DroppedBatch {
+    /// The segment that it stood in.
+    pub file: PathBuf,
+    /// Where it started.
+    pub offset: u64,
+    /// How long it was.
+    pub bytes: u64,
+}
+
+/// Why a journal can't be used.
+#[derive(Debug, Error)]
+pub enum RecoveryError {
+    /// A file can't be read.
+    #[error("{path}: {source}", path = path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Something that was acknowledged is damaged.
+    #[error("{path}, line {line}: {problem}", path = path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// The line, from 1 on.
+        line: u64,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// What the scan has found.
+pub(super) struct Recovered {
+    pub(super) index: Index,
+    pub(super) append_ids: AppendIds,
+    pub(super) dropped: Option<DroppedBatch>,
+}
+
+/// The path of the segment with this number.
+pub(super) fn segment_path(folder: &Path, number: u32) -> PathBuf {
+    folder.join(format!("{number:08}.jsonl"))
+}
+
+/// Reads the journal in `folder`.
+pub(super) fn recover(folder: &Path) -> Result<Recovered, RecoveryError> {
+    let mut recovered = Recovered { index: Index::default(), append_ids: AppendIds::new(), dropped: None };
+    let headers = headers(folder, segment_count(folder)?)?;
+    for header in &headers {
+        recovered.index.segments.0.push(segment_of(folder, header)?);
+    }
+    for (place, header) in headers.iter().enumerate() {
+        Scan::new(folder, *header, headers.get(place + 1).copied())?.run(&mut recovered)?;
+    }
+    Ok(recovered)
+}
+
+/// Each segment's header; each says where the segment before it ends, which has to be within it.
+fn headers(folder: &Path, count: u32) -> Result<Vec<Header>, RecoveryError> {
+    let headers: Vec<Header> = (1..=count).map(|number| read_header(folder, number)).collect::<Result<_, _>>()?;
+    match headers.windows(2).find(|pair| pair[1].previous_end > pair[0].bytes) {
+        Some(pair) => Err(RecoveryError::Damaged {
+            path: segment_path(folder, pair[1].segment),
+            line: 1,
+            problem: "it says that the segment before it is longer than it is".to_owned(),
+        }),
+        None => Ok(headers),
+    }
+}
+
+/// How many segments there are; none may be missing in between.
+fn segment_count(folder: &Path) -> Result<u32, RecoveryError> {
+    let failed = |source| RecoveryError::File { path: folder.to_owned(), source };
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let Some(stem) = name.to_str().and_then(|name| name.strip_suffix(".jsonl")) else { continue };
+        numbers.extend(stem.parse::<u32>().ok().filter(|_| stem.len() == 8));
+    }
+    numbers.sort_unstable();
+    match numbers.iter().zip(1..).find(|(number, expected)| *number != expected) {
+        Some((_, expected)) => Err(RecoveryError::Damaged {
+            path: segment_path(folder, expected),
+            line: 1,
+            problem: "the segment is missing".to_owned(),
+        }),
+        None => Ok(u32::try_from(numbers.len()).unwrap_or(u32::MAX)),
+    }
+}
+
+fn segment_of(folder: &Path, header: &Header) -> Result<Segment, RecoveryError> {
+    let path = segment_path(folder, header.segment);
+    let file = File::open(&path).map_err(|source| RecoveryError::File { path, source })?;
+    Ok(Segment { number: header.segment, file: Arc::new(file), start: 0, end: 0 })
+}
+
+/// The header of a segment, which has to fit the file.
+fn read_header(folder: &Path, number: u32) -> Result<Header, RecoveryError> {
+    let path = segment_path(folder, number);
+    let damaged = |problem: String| RecoveryError::Damaged { path: path.clone(), line: 1, problem };
+    let failed = |source| RecoveryError::File { path: path.clone(), source };
+    let mut file = File::open(&path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    let mut start = Vec::new();
+    file.by_ref().take(512).read_to_end(&mut start).map_err(failed)?;
+    let line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let header = match read(line) {
+        Some(Line::Header(header)) if line.len() < start.len() => header,
+        _ => return Err(damaged("this is no header of a segment".to_owned())),
+    };
+    let Header { journal, segment, bytes, .. } = header;
+    if journal != JOURNAL_VERSION {
+        return Err(damaged(format!("the journal's form has version {journal}, this program knows {JOURNAL_VERSION}")));
+    }
+    if segment != number {
+        return Err(damaged(format!("this is segment {segment}, and named {number}")));
+    }
+    if bytes != length {
+        return Err(damaged(format!("the segment has {length} bytes, and should have {bytes}")));
+    }
+    Ok(header)
+}
+
+/// The scan of one segment.
+struct Scan {
+    path: PathBuf,
+    number: u32,
+    header: Header,
+    /// The header of the segment after it.
+    next: Option<Header>,
+    bytes: Vec<u8>,
+    /// Where the line in hand starts, and its number.
+    offset: usize,
+    line: u64,
+    /// Where the batch in hand starts.
+    batch: usize,
+    pending: Vec<Pending>,
+}
+
+/// An event whose batch isn't committed yet, as far as the scan has come.
+struct Pending {
+    stream: StreamId,
+    version: u64,
+    previous: Place,
+    offset: usize,
+    recorded_at: Timestamp,
+    remaining: u64,
+}
+
+/// What comes next in a segment.
+enum Next {
+    /// A line that is whole, and where the one after it starts.
+    Event(Pending, u64, usize),
+    Commit(Commit, usize),
+    /// Nothing but zeros.
+    End,
+    Damage(&'static str),
+}
+
+impl Scan {
+    fn new(folder: &Path, header: Header, next: Option<Header>) -> Result<Self, RecoveryError> {
+        let path = segment_path(folder, header.segment);
+        let bytes = fs::read(&path).map_err(|source| RecoveryError::File { path: path.clone(), source })?;
+        let start = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| end + 1);
+        let number = header.segment;
+        Ok(Self { path, number, header, next, bytes, offset: start, line: 2, batch: start, pending: Vec::new() })
+    }
+
+    fn run(mut self, recovered: &mut Recovered) -> Result<(), RecoveryError> {
+        if self.header.after != recovered.index.head.0 {
+            let problem = format!(
+                "it continues after position {}, but the log is at {}",
+                self.header.after, recovered.index.head
+            );
+            self.line = 1;
+            return Err(self.damaged(problem));
+        }
+        let segment = usize::try_from(self.number - 1).unwrap_or(0);
+        recovered.index.segments.0[segment].start = self.offset as u64;
+        recovered.index.segments.0[segment].end = self.offset as u64;
+        let limit = match self.next {
+            Some(next) => usize::try_from(next.previous_end).unwrap_or(usize::MAX).min(self.bytes.len()),
+            None => self.bytes.len(),
+        };
+        while self.offset < limit {
+            match self.next_line(limit) {
+                Next::Event(pending, position, next) => {
+                    if position != recovered.index.head.0 + self.pending.len() as u64 + 1 {
+                        return self.damage(recovered, limit, "its position doesn't follow the one before");
+                    }
+                    self.pending.push(pending);
+                    self.offset = next;
+                    self.line += 1;
+                }
+                Next::Commit(commit, next) => {
+                    if !self.fits(&commit, recovered.index.head) {
+                        return self.damage(recovered, limit, "the commit doesn't fit its batch");
+                    }
+                    self.commit(&commit, recovered)?;
+                    self.offset = next;
+                    self.batch = next;
+                    self.line += 1;
+                    recovered.index.extend_segment(segment, next as u64);
+                }
+                Next::End if self.next.is_none() && self.pending.is_empty() => return Ok(()),
+                Next::End => return self.damage(recovered, limit, "the batch has no end"),
+                Next::Damage(problem) => return self.damage(recovered, limit, problem),
+            }
+        }
+        if !self.pending.is_empty() {
+            return self.damage(recovered, limit, "the batch has no end");
+        }
+        self.check_behind(limit)
+    }
+
+    /// What a segment has behind its end, where another one follows it: nothing, unless it was left after a failure.
+    fn check_behind(&self, limit: usize) -> Result<(), RecoveryError> {
+        match self.next {
+            Some(next) if !next.abandoned && self.bytes[limit..].iter().any(|byte| *byte != 0) => {
+                Err(self.damaged("something stands behind the end of the segment".to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn next_line(&self, limit: usize) -> Next {
+        let rest = &self.bytes[self.offset..limit];
+        if rest[0] == 0 {
+            return if rest.iter().all(|byte| *byte == 0) { Next::End } else { Next::Damage("zeros stand in the log") };
+        }
+        let Some(end) = rest.iter().position(|byte| *byte == b'\n') else { return Next::Damage("the line has no end") };
+        let next = self.offset + end + 1;
+        match read(&rest[..end]) {
+            Some(Line::Event(event)) => {
+                let Some(recorded_at) = parse_moment(event.recorded_at) else {
+                    return Next::Damage("the time is none");
+                };
+                let pending = Pending {
+                    stream: event.stream,
+                    version: event.version,
+                    previous: event.previous,
+                    offset: self.offset,
+                    recorded_at,
+                    remaining: event.remaining,
+                };
+                Next::Event(pending, event.position.0, next)
+            }
+            Some(Line::Commit(commit)) => Next::Commit(commit, next),
+            Some(Line::Header(_)) => Next::Damage("a header stands in the log"),
+            None => Next::Damage("the line is damaged"),
+        }
+    }
+
+    fn fits(&self, commit: &Commit, head: Position) -> bool {
+        let last = head.0 + self.pending.len() as u64;
+        (commit.start, commit.first, commit.last) == (self.batch as u64, head.0 + 1, last)
+            && self.pending.last().is_none_or(|event| event.remaining == 0)
+    }
+
+    /// Takes in the batch in hand. What it says about streams has to fit what is known of them: it was acknowledged.
+    fn commit(&mut self, commit: &Commit, recovered: &mut Recovered) -> Result<(), RecoveryError> {
+        for event in std::mem::take(&mut self.pending) {
+            let head = recovered.index.stream(event.stream);
+            if (head.version + 1, head.place) != (event.version, event.previous) {
+                let problem =
+                    format!("version {} of {} doesn't follow version {}", event.version, event.stream, head.version);
+                return Err(self.damaged(problem));
+            }
+            let place = Place { segment: self.number, offset: offset32(event.offset) };
+            recovered.index.add(event.stream, event.version, place, event.recorded_at);
+        }
+        recovered.append_ids.add(commit, Place { segment: self.number, offset: offset32(self.offset) });
+        Ok(())
+    }
+
+    /// Drops the batch in hand, if it is the last of the log; refuses otherwise.
+    fn damage(&self, recovered: &mut Recovered, limit: usize, problem: &str) -> Result<(), RecoveryError> {
+        if self.next.is_some() || self.has_later_commit() {
+            return Err(self.damaged(problem.to_owned()));
+        }
+        let end = self.bytes[..limit].iter().rposition(|byte| *byte != 0).map_or(self.batch, |last| last + 1);
+        let bytes = (end - self.batch) as u64;
+        recovered.dropped = Some(DroppedBatch { file: self.path.clone(), offset: self.batch as u64, bytes });
+        Ok(())
+    }
+
+    /// Whether a batch that starts later than the one in hand is committed.
+    fn has_later_commit(&self) -> bool {
+        let lines = self.bytes[self.offset..].split(|byte| *byte == b'\n');
+        lines.filter_map(read).any(|line| matches!(line, Line::Commit(commit) if commit.start > self.batch as u64))
+    }
+
+    fn damaged(&self, problem: String) -> RecoveryError {
+        RecoveryError::Damaged { path: self.path.clone(), line: self.line, problem }
+    }
+}
+
+/// The moment that the codec has written so.
+pub(super) fn parse_moment(text: &str) -> Option<Timestamp> {
+    let moment: jiff::Timestamp = text.parse().ok()?;
+    Some(Timestamp::from_millis(moment.as_millisecond()))
+}
+
+/// Segments are smaller than 4 GiB.
+pub(super) fn offset32(offset: usize) -> u32 {
+    u32::try_from(offset).unwrap_or(u32::MAX)
+}

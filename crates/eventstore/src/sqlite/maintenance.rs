@@ -1,0 +1,218 @@
+//! Work on the file as a whole, beside a service that may be using it: what its own structure says, and copies.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use inventory_application::ports::{RecordedEvent, StoreError};
+use inventory_application::{Position, StreamId};
+use inventory_domain::StockId;
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+
+use super::reader::read_log;
+use super::schema::stream_of_blob;
+use crate::event_file::{EventFile, KeptSnapshot};
+use crate::state_codec::{decode_state, fingerprint};
+
+/// Pages that are copied at a time, between two looks at the progress.
+const PAGES_AT_A_TIME: i32 = 2_048;
+
+/// The file, only to be read, as it is at one moment.
+pub struct SqliteEventFile {
+    connection: Connection,
+    head: Position,
+    closed_remembered: usize,
+}
+
+impl SqliteEventFile {
+    /// Opens the file as it is now; `closed_remembered` says which snapshots are of use.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] with what `SQLite` says.
+    pub fn open(path: &Path, closed_remembered: usize) -> Result<Self, StoreError> {
+        let open = || -> rusqlite::Result<Self> {
+            let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            connection.busy_timeout(Duration::from_secs(5))?;
+            connection.set_prepared_statement_cache_capacity(64);
+            connection.pragma_update(None, "cache_size", -65_536)?;
+            connection.execute_batch("BEGIN")?;
+            let head: i64 =
+                connection.query_row("SELECT ifnull(max(position), 0) FROM events", [], |row| row.get(0))?;
+            Ok(Self { connection, head: Position(head.cast_unsigned()), closed_remembered })
+        };
+        open().map_err(unavailable)
+    }
+
+    /// What `SQLite` itself finds wrong with the file.
+    fn damage(&self) -> rusqlite::Result<Vec<String>> {
+        let mut check = self.connection.prepare("PRAGMA quick_check(10)")?;
+        let said = check.query_map([], |row| row.get(0))?;
+        let said: Vec<String> = said.collect::<rusqlite::Result<_>>()?;
+        Ok(said.into_iter().filter(|line| line != "ok").collect())
+    }
+
+    /// Where each stream's chain doesn't hold: each event names the one before it, the marks and the stream's row the last, by the
+    /// events themselves.
+    fn broken_chains(&self, findings_max: usize, advance: &mut dyn FnMut(u64)) -> rusqlite::Result<Vec<String>> {
+        let mut findings = Vec::new();
+        let mut heads: HashMap<i64, (i64, i64)> = HashMap::new();
+        let mut marks =
+            self.connection.prepare("SELECT position FROM stream_marks WHERE stream = ?1 AND version = ?2")?;
+        let mut all =
+            self.connection.prepare("SELECT position, stream, version, previous FROM events ORDER BY position")?;
+        let mut rows = all.query([])?;
+        while let Some(row) = rows.next()? {
+            let (position, stream, version, previous): (i64, i64, i64, i64) =
+                (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+            let before = heads.insert(stream, (version, position)).unwrap_or_default();
+            if findings.len() < findings_max && before != (version - 1, previous) {
+                findings
+                    .push(format!("event {position} names {previous} as the one before it, which is at {}", before.1));
+            }
+            if version % super::schema::MARK_EVERY.cast_signed() == 0 && findings.len() < findings_max {
+                let marked: Option<i64> = marks.query_row([stream, version], |row| row.get(0)).ok();
+                if marked != Some(position) {
+                    findings
+                        .push(format!("version {version} of the stream of event {position} has a wrong mark, or none"));
+                }
+            }
+            advance(1);
+        }
+        let mut streams = self.connection.prepare("SELECT key, version, head, id FROM streams")?;
+        let mut rows = streams.query([])?;
+        while let Some(row) = rows.next()? {
+            let (key, version, head): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let named = row.get_ref(3)?.as_blob()?;
+            let name =
+                stream_of_blob(named).map_or_else(|| "a stream of no kind".to_owned(), |stream| stream.to_string());
+            let actual = heads.remove(&key).unwrap_or_default();
+            if findings.len() < findings_max && actual != (version, head) {
+                findings.push(format!(
+                    "{name} is said to be at version {version}, event {head}, and is at version {}, event {}",
+                    actual.0, actual.1
+                ));
+            }
+        }
+        findings.extend(
+            heads.values().take(findings_max).map(|(_, position)| format!("event {position} belongs to no stream")),
+        );
+        Ok(findings)
+    }
+
+    /// Append ids that name events which aren't there.
+    fn lost_append_ids(&self) -> rusqlite::Result<Vec<String>> {
+        let head = self.head.0.cast_signed();
+        let mut segments = self.connection.prepare("SELECT number FROM append_id_segments")?;
+        let numbers: Vec<i64> = segments.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        let mut findings = Vec::new();
+        for number in numbers {
+            let sql = format!("SELECT count(*) FROM append_ids_{number} WHERE position > ?1");
+            let lost: i64 = self.connection.query_row(&sql, [head], |row| row.get(0))?;
+            if lost > 0 {
+                findings.push(format!("{lost} append ids of segment {number} name events that aren't there"));
+            }
+        }
+        Ok(findings)
+    }
+}
+
+fn unavailable(error: rusqlite::Error) -> StoreError {
+    StoreError::Unavailable(Box::new(error))
+}
+
+impl EventFile for SqliteEventFile {
+    fn head(&self) -> Position {
+        self.head
+    }
+
+    fn stream_count(&self) -> Result<u64, StoreError> {
+        let count = self.connection.query_row("SELECT count(*) FROM streams", [], |row| row.get::<_, i64>(0));
+        count.map(i64::cast_unsigned).map_err(unavailable)
+    }
+
+    fn read(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
+        read_log(&self.connection, after, limit)
+    }
+
+    fn flaws(&self, findings_max: usize, advance: &mut dyn FnMut(u64)) -> Result<Vec<String>, StoreError> {
+        let mut flaws = self.damage().map_err(unavailable)?;
+        flaws.extend(self.lost_append_ids().map_err(unavailable)?);
+        flaws.extend(self.broken_chains(findings_max, advance).map_err(unavailable)?);
+        Ok(flaws)
+    }
+
+    fn stocks_with_snapshots(&self) -> Result<Vec<StockId>, StoreError> {
+        let read = || -> rusqlite::Result<Vec<StockId>> {
+            let mut all = self
+                .connection
+                .prepare("SELECT id FROM streams WHERE key IN (SELECT stream FROM snapshots WHERE fingerprint = ?1)")?;
+            let ids = all.query_map([fingerprint(self.closed_remembered)], |row| {
+                Ok(row.get_ref(0)?.as_blob().ok().and_then(stream_of_blob).and_then(StreamId::stock_id))
+            })?;
+            ids.filter_map(Result::transpose).collect()
+        };
+        read().map_err(unavailable)
+    }
+
+    fn snapshot_places(&self) -> Result<Vec<(Position, i64)>, StoreError> {
+        let read = || -> rusqlite::Result<Vec<(Position, i64)>> {
+            let mut all = self
+                .connection
+                .prepare("SELECT position, rowid FROM snapshots WHERE fingerprint = ?1 ORDER BY position")?;
+            let places = all.query_map([fingerprint(self.closed_remembered)], |row| {
+                Ok((Position(row.get::<_, i64>(0)?.cast_unsigned()), row.get(1)?))
+            })?;
+            places.collect()
+        };
+        read().map_err(unavailable)
+    }
+
+    fn snapshot(&self, key: i64) -> Result<Option<KeptSnapshot>, StoreError> {
+        let read = || -> rusqlite::Result<Option<KeptSnapshot>> {
+            let mut find = self.connection.prepare_cached(
+                "SELECT streams.id, snapshots.version, state FROM snapshots JOIN streams ON streams.key = stream
+                 WHERE snapshots.rowid = ?1",
+            )?;
+            let mut rows = find.query([key])?;
+            let Some(row) = rows.next()? else { return Ok(None) };
+            let stream = row.get_ref(0)?.as_blob().ok().and_then(stream_of_blob);
+            let Some(stock_id) = stream.and_then(StreamId::stock_id) else { return Ok(None) };
+            let version = row.get::<_, i64>(1)?.cast_unsigned();
+            let inventory = decode_state(row.get_ref(2)?.as_blob()?, self.closed_remembered);
+            Ok(Some(KeptSnapshot { stock_id, version, inventory }))
+        };
+        read().map_err(unavailable)
+    }
+
+    fn copy_to(&self, to: &Path, advance: &mut dyn FnMut(u64, u64)) -> Result<(), StoreError> {
+        let path = to.join(super::FILE);
+        let mut copy = || -> rusqlite::Result<()> {
+            let mut copy = Connection::open(&path)?;
+            // The read transaction that is open holds the moment: a copy that would start again with each write never ends.
+            let backup = Backup::new(&self.connection, &mut copy)?;
+            loop {
+                let step = backup.step(PAGES_AT_A_TIME)?;
+                let progress = backup.progress();
+                let all = u64::from(progress.pagecount.unsigned_abs());
+                let left = u64::from(progress.remaining.unsigned_abs());
+                advance(all - left.min(all), all);
+                match step {
+                    StepResult::Done => break,
+                    StepResult::More => (),
+                    _ => std::thread::sleep(Duration::from_millis(10)),
+                }
+            }
+            drop(backup);
+            copy.execute_batch("PRAGMA journal_mode = delete") // One file, with nothing beside it.
+        };
+        copy().map_err(unavailable)?;
+        sync(&path).and_then(|()| sync(to)).map_err(|error| StoreError::Unavailable(Box::new(error)))
+    }
+}
+
+/// Has a file or a folder reach the disk.
+fn sync(path: &Path) -> std::io::Result<()> {
+    std::fs::File::open(path)?.sync_all()
+}
