@@ -1,9 +1,10 @@
 //! `product_inventory`: a row a stock, clustered by product and then store: what a product has in all its stores.
 
+use inventory_application::ports::RecordedEvent;
 use rusqlite::Connection;
 
 use crate::projection::{Projection, ProjectionError};
-use crate::stock_change::StockChange;
+use crate::stock_change::changes_of;
 use crate::stock_rows::StockRows;
 
 /// The levels, a product's stores side by side.
@@ -36,7 +37,7 @@ impl Projection for ProductInventory {
         connection.execute_batch(ROWS.create)
     }
 
-    fn apply(&self, connection: &Connection, changes: &[StockChange]) -> Result<(), ProjectionError> {
-        ROWS.apply(connection, changes)
+    fn apply(&self, connection: &Connection, events: &[RecordedEvent]) -> Result<(), ProjectionError> {
+        ROWS.apply(connection, &changes_of(events)?)
     }
 }

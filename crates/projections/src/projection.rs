@@ -1,12 +1,15 @@
 //! What a projection is, and the list of them.
 
-use inventory_domain::StockId;
+use inventory_application::StreamId;
+use inventory_application::ports::RecordedEvent;
 use rusqlite::Connection;
 use thiserror::Error;
 
+use crate::orders::Orders;
 use crate::product_inventory::ProductInventory;
-use crate::stock_change::{StockChange, VersionGap};
+use crate::reservations::Reservations;
 use crate::stock_levels::StockLevels;
+use crate::transfers::Transfers;
 
 /// Turns events into the rows of a read model.
 ///
@@ -27,13 +30,19 @@ pub trait Projection: Send + Sync {
     /// # Errors
     ///
     /// [`ProjectionError::Inapplicable`] when the events don't fit the rows: the projection stops there.
-    fn apply(&self, connection: &Connection, changes: &[StockChange]) -> Result<(), ProjectionError>;
+    fn apply(&self, connection: &Connection, events: &[RecordedEvent]) -> Result<(), ProjectionError>;
 }
 
 /// Every projection that the service runs.
 #[must_use]
 pub fn all() -> Vec<Box<dyn Projection>> {
-    vec![Box::new(StockLevels), Box::new(ProductInventory)]
+    vec![
+        Box::new(StockLevels),
+        Box::new(ProductInventory),
+        Box::new(Reservations),
+        Box::new(Orders),
+        Box::new(Transfers),
+    ]
 }
 
 /// Why a page of events could not be applied.
@@ -43,23 +52,23 @@ pub enum ProjectionError {
     #[error("the read models can't be written: {0}")]
     Unavailable(#[from] rusqlite::Error),
     /// The events don't fit what is there. Stock is no place to skip, so the projection stops.
-    #[error("stock {stock_id} is at version {row}, the next event is not the one after it but follows {expected}")]
+    #[error("version {version} of {stream} doesn't fit the rows: {problem}")]
     Inapplicable {
-        /// Whose row.
-        stock_id: StockId,
-        /// The row's version.
-        row: u64,
-        /// The version that the next event follows.
-        expected: u64,
+        /// Whose event.
+        stream: StreamId,
+        /// Its version.
+        version: u64,
+        /// Why it doesn't fit.
+        problem: String,
     },
     /// Somebody else moves this projection now.
     #[error("the projection {0} has another owner now")]
     OwnershipLost(&'static str),
 }
 
-impl From<VersionGap> for ProjectionError {
-    fn from(gap: VersionGap) -> Self {
-        let expected = gap.actual.saturating_sub(1);
-        Self::Inapplicable { stock_id: gap.stock_id, row: gap.expected_after, expected }
+impl ProjectionError {
+    /// The event doesn't fit what is there.
+    pub(crate) fn inapplicable(event: &RecordedEvent, problem: impl Into<String>) -> Self {
+        Self::Inapplicable { stream: event.stream, version: event.version, problem: problem.into() }
     }
 }

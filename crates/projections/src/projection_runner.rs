@@ -206,7 +206,7 @@ impl ProjectionRunner {
             }
             status.projections.iter().map(|one| one.checkpoint).min().unwrap_or_default()
         };
-        let mut stocks: Vec<StockId> = events.iter().map(|event| event.stream.stock_id()).collect();
+        let mut stocks: Vec<StockId> = events.iter().filter_map(|event| event.stream.stock_id()).collect();
         stocks.sort_unstable();
         stocks.dedup();
         self.listener.projected(Projected { checkpoint: lowest, stocks: &stocks });

@@ -18,7 +18,6 @@ use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use crate::projection::{Projection, ProjectionError, all};
-use crate::stock_change::changes_of;
 use crate::{product_inventory, stock_levels};
 
 /// Marks the file as ours ("INVR").
@@ -167,7 +166,7 @@ impl SqliteReadModels {
         Ok(results)
     }
 
-    async fn query<T: Send + 'static>(
+    pub(crate) async fn query<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, ViewError> {
@@ -185,7 +184,7 @@ impl Owned {
         from: Position,
         to: Position,
     ) -> Result<(), ProjectionError> {
-        self.projection.apply(connection, &changes_of(events)?)?;
+        self.projection.apply(connection, events)?;
         let mut move_on = connection.prepare_cached(
             "UPDATE checkpoints SET position = ?4 WHERE name = ?1 AND owner_epoch = ?2 AND position = ?3",
         )?;
@@ -209,7 +208,7 @@ fn prepare(connection: &Connection, cache_kib: u32) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn checkpoint_of(connection: &Connection, name: &str) -> rusqlite::Result<Position> {
+pub(crate) fn checkpoint_of(connection: &Connection, name: &str) -> rusqlite::Result<Position> {
     let mut read = connection.prepare_cached("SELECT position FROM checkpoints WHERE name = ?1")?;
     read.query_row([name], |row| Ok(Position(row.get::<_, i64>(0)?.cast_unsigned())))
 }

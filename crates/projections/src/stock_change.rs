@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 
 use inventory_application::ports::RecordedEvent;
-use inventory_domain::StockId;
 use inventory_domain::inventory::Event;
+use inventory_domain::{DomainEvent, StockId};
+
+use crate::projection::ProjectionError;
 
 /// What a page of events does to one stock's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,27 +23,18 @@ pub struct StockChange {
     pub reserved: i64,
 }
 
-/// A stream whose events don't follow one another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct VersionGap {
-    /// Whose stream.
-    pub stock_id: StockId,
-    /// The version before.
-    pub expected_after: u64,
-    /// The version that came.
-    pub actual: u64,
-}
-
 /// One change for each stock that `events` touch, in the order in which they first do.
 ///
 /// # Errors
 ///
-/// [`VersionGap`] when a stream's versions don't count up by one.
-pub fn changes_of(events: &[RecordedEvent]) -> Result<Vec<StockChange>, VersionGap> {
+/// [`ProjectionError::Inapplicable`] when a stream's versions don't count up by one.
+pub fn changes_of(events: &[RecordedEvent]) -> Result<Vec<StockChange>, ProjectionError> {
     let mut changes: Vec<StockChange> = Vec::new();
     let mut places: HashMap<StockId, usize> = HashMap::new();
     for recorded in events {
-        let stock_id = recorded.stream.stock_id();
+        let (Some(stock_id), DomainEvent::Inventory(event)) = (recorded.stream.stock_id(), &recorded.event) else {
+            continue; // Of an order or a transfer.
+        };
         let place = *places.entry(stock_id).or_insert_with(|| {
             let before = recorded.version.saturating_sub(1);
             changes.push(StockChange { stock_id, from_version: before, to_version: before, quantity: 0, reserved: 0 });
@@ -49,9 +42,10 @@ pub fn changes_of(events: &[RecordedEvent]) -> Result<Vec<StockChange>, VersionG
         });
         let change = &mut changes[place];
         if recorded.version != change.to_version + 1 {
-            return Err(VersionGap { stock_id, expected_after: change.to_version, actual: recorded.version });
+            let problem = format!("it doesn't follow version {}", change.to_version);
+            return Err(ProjectionError::inapplicable(recorded, problem));
         }
-        let (quantity, reserved) = deltas(&recorded.event);
+        let (quantity, reserved) = deltas(event);
         change.to_version = recorded.version;
         change.quantity += quantity;
         change.reserved += reserved;
@@ -68,5 +62,9 @@ fn deltas(event: &Event) -> (i64, i64) {
         Event::StockReleased { quantity, .. } => (0, -i64::from(*quantity)),
         Event::ReservationExtended { .. } => (0, 0),
         Event::StockAdjusted { change, .. } => (*change, 0),
+        Event::StockTransferredOut { quantity, .. } => (-i64::from(*quantity), 0),
+        Event::StockTransferredIn { quantity, .. } | Event::StockTransferCancelled { quantity, .. } => {
+            (i64::from(*quantity), 0)
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! `stock_levels`: a row a stock, clustered by store and then product: the point read, and what stands on a store's shelf.
 
+use inventory_application::ports::RecordedEvent;
 use rusqlite::Connection;
 
 use crate::projection::{Projection, ProjectionError};
-use crate::stock_change::StockChange;
+use crate::stock_change::changes_of;
 use crate::stock_rows::StockRows;
 
 /// The levels, a store's products side by side.
@@ -36,7 +37,7 @@ impl Projection for StockLevels {
         connection.execute_batch(ROWS.create)
     }
 
-    fn apply(&self, connection: &Connection, changes: &[StockChange]) -> Result<(), ProjectionError> {
-        ROWS.apply(connection, changes)
+    fn apply(&self, connection: &Connection, events: &[RecordedEvent]) -> Result<(), ProjectionError> {
+        ROWS.apply(connection, &changes_of(events)?)
     }
 }

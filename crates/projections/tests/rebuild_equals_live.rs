@@ -66,6 +66,7 @@ fn command(kind: u8, id: u8, units: i64) -> Command {
             reservation_id,
             quantity,
             customer_id: CustomerId::from_u128(1),
+            order_id: None,
             hold_for: Some(hold_for),
         }),
         5 => Command::Commit(Commit {
@@ -75,6 +76,6 @@ fn command(kind: u8, id: u8, units: i64) -> Command {
         }),
         6 => Command::Release(Release { reservation_id, reason }),
         7 => Command::Extend(Extend { reservation_id, hold_for }),
-        _ => Command::Adjust(Adjust { counted: StockQuantity::new(units + 5).unwrap(), reason }),
+        _ => Command::Adjust(Adjust { counted: StockQuantity::new(units + 5).unwrap(), reason, then: None }),
     }
 }

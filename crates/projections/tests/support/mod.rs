@@ -41,7 +41,10 @@ impl Shop {
         let state = self.states.remove(&stock_id).unwrap_or_else(|| Inventory::remembering(100));
         let recorded_at = state.moment(now);
         let events = decide(&state, command, recorded_at).unwrap_or_default();
-        let new = events.iter().map(|event| NewEvent { event_id: self.ids.event_id(), event: event.clone() }).collect();
+        let new = events
+            .iter()
+            .map(|event| NewEvent { event_id: self.ids.event_id(), event: event.clone().into() })
+            .collect();
         let part = StreamAppend {
             stream: StreamId::Inventory(stock_id),
             expected: ExpectedVersion::of(state.version()),

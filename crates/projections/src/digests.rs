@@ -1,0 +1,198 @@
+//! The read models as digests, and the rows behind what differs: for `inventory verify`.
+
+use std::path::Path;
+
+use inventory_application::Position;
+use inventory_application::audit::{Checkpoints, Digest, Expected, LevelRow, OrderRow, ReservationRow, TransferRow};
+use inventory_domain::{CustomerId, OrderId, ProductId, ReservationId, StockId, StoreId, TransferId};
+use rusqlite::{Connection, OpenFlags};
+
+use crate::sqlite_read_models::checkpoint_of;
+use crate::{orders, product_inventory, reservations, stock_levels, transfers, values};
+
+/// The read models in a file, only to be read; a service may go on writing them.
+pub struct ReadModelFile {
+    connection: Connection,
+    checkpoints: Checkpoints,
+}
+
+/// One of the read models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum ReadModel {
+    StockLevels,
+    ProductInventory,
+    Reservations,
+    Orders,
+    Transfers,
+}
+
+impl ReadModel {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::StockLevels, Self::ProductInventory, Self::Reservations, Self::Orders, Self::Transfers];
+
+    /// The name of its table.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::StockLevels => stock_levels::NAME,
+            Self::ProductInventory => product_inventory::NAME,
+            Self::Reservations => reservations::NAME,
+            Self::Orders => orders::NAME,
+            Self::Transfers => transfers::NAME,
+        }
+    }
+}
+
+impl ReadModelFile {
+    /// Opens the file at one moment: what is read of it later is of that moment.
+    ///
+    /// # Errors
+    ///
+    /// What `SQLite` says.
+    pub fn open(path: &Path) -> rusqlite::Result<Self> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        connection.execute_batch("BEGIN")?;
+        let at = |name| checkpoint_of(&connection, name);
+        let checkpoints = Checkpoints {
+            stock_levels: at(stock_levels::NAME)?,
+            product_inventory: at(product_inventory::NAME)?,
+            reservations: at(reservations::NAME)?,
+            orders: at(orders::NAME)?,
+            transfers: at(transfers::NAME)?,
+        };
+        Ok(Self { connection, checkpoints })
+    }
+
+    /// How far each read model is.
+    #[must_use]
+    pub fn checkpoints(&self) -> Checkpoints {
+        self.checkpoints
+    }
+
+    /// What `SQLite` itself finds wrong with the file.
+    ///
+    /// # Errors
+    ///
+    /// What `SQLite` says.
+    pub fn damage(&self) -> rusqlite::Result<Vec<String>> {
+        let mut check = self.connection.prepare("PRAGMA quick_check(10)")?;
+        let said = check.query_map([], |row| row.get(0))?;
+        let said: Vec<String> = said.collect::<rusqlite::Result<_>>()?;
+        Ok(said.into_iter().filter(|line| line != "ok").collect())
+    }
+
+    /// The digest of a read model, put into an empty one.
+    ///
+    /// # Errors
+    ///
+    /// What `SQLite` says.
+    pub fn digest(&self, model: ReadModel, empty: Digest) -> rusqlite::Result<Digest> {
+        let mut digest = empty;
+        self.each(model, &mut |row| match row {
+            AnyRow::Level(row) => digest.add(&row),
+            AnyRow::Reservation(row) => digest.add(&row),
+            AnyRow::Order(row) => digest.add(&row),
+            AnyRow::Transfer(row) => digest.add(&row),
+        })?;
+        Ok(digest)
+    }
+
+    fn each(&self, model: ReadModel, take: &mut dyn FnMut(AnyRow)) -> rusqlite::Result<()> {
+        let columns = match model {
+            ReadModel::StockLevels | ReadModel::ProductInventory => "product_id, store_id, quantity, reserved, version",
+            ReadModel::Reservations => {
+                "product_id, store_id, reservation_id, customer_id, order_id, is_line, quantity, committed, state, \
+                 ttl_minutes, expires_at, reserved_at, closed_at"
+            }
+            ReadModel::Orders => "position, order_id, customer_id, state, version, expires_at, lines",
+            ReadModel::Transfers => {
+                "position, transfer_id, product_id, from_store_id, to_store_id, quantity, received, cancelled, version"
+            }
+        };
+        let mut all = self.connection.prepare(&format!("SELECT {columns} FROM {}", model.name()))?;
+        let mut rows = all.query([])?;
+        while let Some(row) = rows.next()? {
+            let id = |column| values::uuid(row, column);
+            let number = |column| values::number(row, column);
+            let stock = |product, store| {
+                Ok::<_, rusqlite::Error>(StockId {
+                    product_id: ProductId::new(id(product)?),
+                    store_id: StoreId::new(id(store)?),
+                })
+            };
+            take(match model {
+                ReadModel::StockLevels | ReadModel::ProductInventory => AnyRow::Level(LevelRow {
+                    stock_id: stock(0, 1)?,
+                    quantity: number(2)?,
+                    reserved: number(3)?,
+                    version: number(4)?,
+                }),
+                ReadModel::Reservations => {
+                    let order_id: Option<[u8; 16]> = row.get(4)?;
+                    AnyRow::Reservation(ReservationRow {
+                        stock_id: stock(0, 1)?,
+                        reservation_id: ReservationId::new(id(2)?),
+                        customer_id: CustomerId::new(id(3)?),
+                        order_id: order_id.map(|id| OrderId::from_u128(u128::from_be_bytes(id))),
+                        is_line: row.get(5)?,
+                        quantity: number(6)?,
+                        committed: number(7)?,
+                        state: row.get(8)?,
+                        ttl_minutes: row.get(9)?,
+                        expires_at: values::moment(row, 10)?,
+                        reserved_at: values::moment(row, 11)?.unwrap_or_default(),
+                        closed_at: values::moment(row, 12)?,
+                    })
+                }
+                ReadModel::Orders => {
+                    let lines = values::known(6, orders::read_lines(row.get_ref(6)?.as_blob()?))?;
+                    AnyRow::Order(OrderRow {
+                        position: Position(number(0)?),
+                        order_id: OrderId::new(id(1)?),
+                        customer_id: CustomerId::new(id(2)?),
+                        state: row.get(3)?,
+                        version: number(4)?,
+                        expires_at: values::moment(row, 5)?,
+                        lines: lines
+                            .iter()
+                            .map(|line| (line.stock_id, line.quantity.units(), line.reservation_id))
+                            .collect(),
+                    })
+                }
+                ReadModel::Transfers => AnyRow::Transfer(TransferRow {
+                    position: Position(number(0)?),
+                    transfer_id: TransferId::new(id(1)?),
+                    from: stock(2, 3)?,
+                    to: stock(2, 4)?,
+                    quantity: number(5)?,
+                    received: number(6)?,
+                    cancelled: number(7)?,
+                    version: number(8)?,
+                }),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// A row of any read model.
+enum AnyRow {
+    Level(LevelRow),
+    Reservation(ReservationRow),
+    Order(OrderRow),
+    Transfer(TransferRow),
+}
+
+/// The digest in `expected` that a read model has to have.
+pub fn wanted(expected: &mut Expected, model: ReadModel) -> &mut Digest {
+    match model {
+        ReadModel::StockLevels => &mut expected.stock_levels,
+        ReadModel::ProductInventory => &mut expected.product_inventory,
+        ReadModel::Reservations => &mut expected.reservations,
+        ReadModel::Orders => &mut expected.orders,
+        ReadModel::Transfers => &mut expected.transfers,
+    }
+}
