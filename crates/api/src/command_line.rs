@@ -20,7 +20,9 @@ Examples:
   inventory serve --demo                  start on 127.0.0.1:8080 with sample data to try it on
   inventory                               start on an embedded store in ./data
   inventory replay baskets.csv.gz         replay sales into the store in ./data, and check every stock
-  inventory replay baskets.csv --url http://127.0.0.1:8080   the same against a running server";
+  inventory replay baskets.csv --url http://127.0.0.1:8080   the same against a running server
+  inventory backup ../backup-monday       copy the store while it is being used
+  inventory verify                        prove everything in ./data";
 
 /// What is to be done.
 #[derive(Debug, Subcommand)]
@@ -29,8 +31,58 @@ pub enum Command {
     Serve(Serve),
     /// Replay baskets from a CSV file: restock, reserve, commit or release, then check that every stock adds up
     Replay(Replay),
+    /// Replay the whole log and compare everything with it: rules, versions, positions, snapshots, read models; also while a
+    /// service runs. Exits with 1 where something is wrong
+    Verify(Verify),
+    /// Write the log as JSON Lines, one event a line; also while a service runs
+    Export(Export),
+    /// Read a log from JSON Lines into an empty store, or go on with an import that was cut off; proves all of it first
+    Import(Import),
+    /// Copy the event store into a new folder, as it is now; also while a service runs
+    Backup(Backup),
+    /// Make a data folder from a backup
+    Restore(Restore),
     /// Print the version
     Version,
+}
+
+/// Options of `verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// About how much memory may be used for streams; the log is replayed more often where that is too little
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    pub memory_mib: u64,
+}
+
+/// Options of `export`.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// The file, which must not be there (- for standard output), or the folder
+    pub to: PathBuf,
+    /// Write a file a stock into the folder, `inventory-{product_id}-{store_id}.jsonl`, in place of one file with everything
+    #[arg(long)]
+    pub by_stock: bool,
+}
+
+/// Options of `import`.
+#[derive(Debug, Args)]
+pub struct Import {
+    /// A file that `export` has written
+    pub file: PathBuf,
+}
+
+/// Options of `backup`.
+#[derive(Debug, Args)]
+pub struct Backup {
+    /// The folder, which must not be there
+    pub to: PathBuf,
+}
+
+/// Options of `restore`.
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// A folder that `backup` has written
+    pub from: PathBuf,
 }
 
 /// Options of `serve`.

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use inventory_application::command_loop::CommandLoopPorts;
-use inventory_application::ports::{EventLog, EventStore, StockViews, StoreError};
+use inventory_application::ports::{EventStore, OrderViews, StockViews, StoreError};
 use inventory_application::{
-    AcknowledgedLevels, CommandLoop, CommandLoopSettings, CommandSender, Position, StockQueries, StockQueriesSettings,
+    AcknowledgedLevels, CommandLoop, CommandLoopSettings, CommandSender, ExpiryProcess, ExpirySettings, HistoryQueries,
+    Position, StockQueries, StockQueriesSettings,
 };
 use inventory_cache::{CacheSettings, CachedStockViews};
-use inventory_eventstore::{DataFolder, DataFolderError, SqliteEventStore, SqliteSettings};
+use inventory_eventstore::{DataFolder, DataFolderError, DroppedBatch};
 use inventory_messaging::InProcessBus;
 use inventory_projections::{ProjectionRunner, ProjectionRunnerSettings, ReadModelSettings, SqliteReadModels};
 use inventory_resilience::{
@@ -25,12 +26,13 @@ use tokio::sync::oneshot;
 
 use crate::health::{Health, Part, PartCondition};
 use crate::logging::business_events::{BusinessEvents, BusinessEventsWriter};
+use crate::opened_store::{OpenStoreError, OpenedStore, StoreControl, open_store};
 use crate::server::Drain;
-use crate::settings::{EventStoreKind, Settings};
+use crate::settings::Settings;
 use crate::system::{SystemClock, TimeOrderedIds};
 
 /// The name of the read models' file in the data folder.
-const READ_MODELS_FILE: &str = "read_models.db";
+pub(crate) const READ_MODELS_FILE: &str = "read_models.db";
 
 /// What handlers and the command line work with.
 pub struct Services {
@@ -38,6 +40,10 @@ pub struct Services {
     pub commands: CommandSender,
     /// The read side.
     pub queries: StockQueries,
+    /// The log's own answers.
+    pub history: HistoryQueries,
+    /// Lists of orders and transfers.
+    pub orders: Arc<dyn OrderViews>,
     /// Where the log ended when the services were started.
     pub head_at_start: Position,
     /// How the node is.
@@ -51,10 +57,11 @@ pub struct Services {
 
 /// What works behind the services, in the order in which it has to end.
 struct Background {
+    expiry: Worker,
     command_loop: Worker,
     projections: Worker,
     business_log: BusinessEventsWriter,
-    store: Arc<SqliteEventStore>,
+    store: Arc<dyn StoreControl>,
 }
 
 /// Why the services can't be put together.
@@ -65,7 +72,7 @@ pub enum CompositionError {
     DataFolder(#[from] DataFolderError),
     /// The event store can't be opened.
     #[error(transparent)]
-    EventStore(#[from] inventory_eventstore::OpenError),
+    EventStore(#[from] OpenStoreError),
     /// The event store can't be read.
     #[error("{0}: {source}", source = std::error::Error::source(.0).map(ToString::to_string).unwrap_or_default())]
     EventLog(StoreError),
@@ -105,10 +112,12 @@ pub enum CompositionError {
 /// [`CompositionError`] says what can't be had.
 pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, CompositionError> {
     let folder = Arc::new(DataFolder::open(&settings.data.dir)?);
-    let store = match settings.event_store.kind {
-        EventStoreKind::Sqlite => SqliteEventStore::open(Arc::clone(&folder), &sqlite_settings(settings))?,
-    };
-    let event_log: Arc<dyn EventLog> = Arc::clone(&store) as _;
+    let store = open_store(Arc::clone(&folder), settings, Arc::new(SystemClock))?;
+    if let Some(DroppedBatch { file, offset, bytes }) = &store.dropped {
+        let file = file.display().to_string();
+        warn!(log, "unfinished_batch_dropped"; "file" => file, "offset" => offset, "bytes" => bytes);
+    }
+    let OpenedStore { events, log: event_log, history, control, .. } = store;
     let head = event_log.head().await.map_err(CompositionError::EventLog)?;
     let path = folder.file(READ_MODELS_FILE);
     let models = SqliteReadModels::open(&path, &read_model_settings(settings))
@@ -117,7 +126,7 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
     let retry = RetryPolicy::new(retry_settings(settings));
     let store_breaker = Arc::new(CircuitBreaker::new(breaker_settings(settings)));
     let views_breaker = Arc::new(CircuitBreaker::new(breaker_settings(settings)));
-    let resilient_store = ResilientEventStore::new(Arc::clone(&store) as _, Arc::clone(&store_breaker), retry);
+    let resilient_store = ResilientEventStore::new(events, Arc::clone(&store_breaker), retry);
     let resilient_views =
         ResilientStockViews::new(Arc::clone(&models) as Arc<dyn StockViews>, Arc::clone(&views_breaker), retry);
     let cached_views = Arc::new(CachedStockViews::new(Arc::new(resilient_views), cache_settings(settings)));
@@ -125,7 +134,7 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
 
     // The cache hears first: a level that is no longer acknowledged here must not be found old there.
     let bus = InProcessBus::new(vec![Arc::clone(&cached_views) as _, Arc::clone(&acknowledged) as _]);
-    let runner = ProjectionRunner::new(event_log, models, Arc::new(bus), runner_settings(settings))
+    let runner = ProjectionRunner::new(event_log, Arc::clone(&models), Arc::new(bus), runner_settings(settings))
         .map_err(|error| CompositionError::Checkpoints(error.to_string()))?;
     let (checkpoint, status) = (runner.checkpoint(), runner.status());
     let furthest = status().projections.iter().map(|projection| projection.checkpoint).max().unwrap_or_default();
@@ -134,8 +143,10 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
     }
 
     let (business_events, business_log) = BusinessEvents::start(&settings.log, log)?;
+    let resilient_store: Arc<dyn EventStore> = Arc::new(resilient_store);
     let ports = CommandLoopPorts {
-        store: Arc::new(resilient_store) as Arc<dyn EventStore>,
+        store: Arc::clone(&resilient_store),
+        reservations: Arc::clone(&models) as _,
         clock: Arc::new(SystemClock),
         ids: Arc::new(TimeOrderedIds),
         acknowledged: Arc::clone(&acknowledged),
@@ -143,17 +154,65 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
     };
     let (commands, command_loop) = CommandLoop::new(ports, command_loop_settings(settings));
     let query_settings = StockQueriesSettings { catch_up_ms_max: settings.reads.catch_up_ms_max };
-    let queries = StockQueries::new(acknowledged, cached_views, commands.clone(), checkpoint, query_settings);
+    let queries = StockQueries::new(acknowledged, cached_views, commands.clone(), checkpoint.clone(), query_settings);
+    let closed_remembered = settings.command_loop.closed_reservations_remembered;
+    let history = HistoryQueries::new(resilient_store, history, closed_remembered);
+    let expiry = ExpiryProcess::new(
+        Arc::clone(&models) as _,
+        commands.clone(),
+        Arc::new(SystemClock),
+        checkpoint,
+        expiry_settings(settings),
+    );
 
     let drain = Drain::default();
-    let poisoned = Arc::clone(&store);
-    let health = Health::new(
-        drain.clone(),
+    let health = health(drain.clone(), Arc::clone(&control), store_breaker, views_breaker, status);
+
+    let told = (runner.status(), log.new(o!("part" => "projections")));
+    let command_loop = Worker::start("command-loop", |stop| command_loop.run(stop))?;
+    let projections = Worker::start("projections", move |stop| async move {
+        let (status, log) = told;
+        let watched = watch_projections(status, log);
+        tokio::select! {
+            () = runner.run(stop) => (),
+            () = watched => (),
+        }
+    })?;
+    let expiry_log = log.new(o!("part" => "expiry"));
+    let expiry = Worker::start("expiry", move |stop| {
+        expiry.run(stop, move |cause| warn!(expiry_log, "expiry_failed"; "cause" => cause))
+    })?;
+    let background = Background { expiry, command_loop, projections, business_log, store: control };
+    Ok(Services {
+        commands,
+        queries,
+        history,
+        orders: models,
+        head_at_start: head,
+        health: Arc::new(health),
+        drain,
+        business_events,
+        background,
+    })
+}
+
+/// What the node's health is made of.
+fn health(
+    drain: Drain,
+    store: Arc<dyn StoreControl>,
+    store_breaker: Arc<CircuitBreaker>,
+    views_breaker: Arc<CircuitBreaker>,
+    status: impl Fn() -> inventory_projections::RunnerStatus + Send + Sync + 'static,
+) -> Health {
+    Health::new(
+        drain,
         vec![
-            part("event_store", move || match (poisoned.is_poisoned(), store_breaker.state()) {
+            part("event_store", move || match (store.is_poisoned(), store_breaker.state()) {
                 (true, _) => PartCondition::Down("a commit has failed, the file is being checked"),
                 (false, BreakerState::Open) => PartCondition::Down("too many calls have failed"),
-                (false, BreakerState::Closed | BreakerState::HalfOpen) => PartCondition::Fine,
+                (false, BreakerState::Closed | BreakerState::HalfOpen) => {
+                    store.is_degraded().map_or(PartCondition::Fine, PartCondition::Degraded)
+                }
             }),
             part("read_models", move || match views_breaker.state() {
                 BreakerState::Open => PartCondition::Degraded("too many calls have failed"),
@@ -170,34 +229,14 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
                 }
             }),
         ],
-    );
-
-    let told = (runner.status(), log.new(o!("part" => "projections")));
-    let command_loop = Worker::start("command-loop", |stop| command_loop.run(stop))?;
-    let projections = Worker::start("projections", move |stop| async move {
-        let (status, log) = told;
-        let watched = watch_projections(status, log);
-        tokio::select! {
-            () = runner.run(stop) => (),
-            () = watched => (),
-        }
-    })?;
-    let background = Background { command_loop, projections, business_log, store };
-    Ok(Services {
-        commands,
-        queries,
-        head_at_start: head,
-        health: Arc::new(health),
-        drain,
-        business_events,
-        background,
-    })
+    )
 }
 
 impl Services {
     /// Finishes what was accepted and closes the stores, the write side first.
     pub async fn close(self, log: &Logger) {
-        let Background { command_loop, projections, business_log, store } = self.background;
+        let Background { expiry, command_loop, projections, business_log, store } = self.background;
+        expiry.stop(log).await;
         command_loop.stop(log).await;
         projections.stop(log).await;
         self.business_events.close();
@@ -266,19 +305,6 @@ fn part(name: &'static str, condition: impl Fn() -> PartCondition + Send + Sync 
     Part { name, condition: Box::new(condition) }
 }
 
-fn sqlite_settings(settings: &Settings) -> SqliteSettings {
-    let section = &settings.event_store;
-    SqliteSettings {
-        readers_max: section.readers_max,
-        reader_wait_ms_max: section.reader_wait_ms_max,
-        writer_queue_batches_max: section.writer_queue_batches_max,
-        streams_remembered_max: section.streams_remembered_max,
-        cache_kib: section.cache_kib,
-        wal_autocheckpoint_pages: section.wal_autocheckpoint_pages,
-        log_page_events_max: section.log_page_events_max,
-    }
-}
-
 fn command_loop_settings(settings: &Settings) -> CommandLoopSettings {
     let section = &settings.command_loop;
     CommandLoopSettings {
@@ -288,6 +314,7 @@ fn command_loop_settings(settings: &Settings) -> CommandLoopSettings {
         states_max: section.states_max,
         loads_max: section.loads_max,
         closed_reservations_remembered: section.closed_reservations_remembered,
+        snapshot_every_events: section.snapshot_every_events,
         conflict_tries_max: section.conflict_tries_max,
         conflict_delay_ms_max: section.conflict_delay_ms_max,
     }
@@ -309,6 +336,16 @@ fn runner_settings(settings: &Settings) -> ProjectionRunnerSettings {
         linger_ms: section.linger_ms,
         poll_ms: section.poll_ms,
         retry_delay_ms_max: section.retry_delay_ms_max,
+    }
+}
+
+fn expiry_settings(settings: &Settings) -> ExpirySettings {
+    let section = &settings.expiry;
+    ExpirySettings {
+        poll_ms: section.poll_ms,
+        reservations_max: section.reservations_max,
+        reservations_of_stock_max: section.reservations_of_stock_max,
+        catch_up_ms_max: section.catch_up_ms_max,
     }
 }
 

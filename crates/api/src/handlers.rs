@@ -1,4 +1,9 @@
-//! One file for each resource: a handler translates between HTTP and the use cases, and decides nothing.
+//! One file for each resource; each handler translates between HTTP and the use cases.
 
+pub mod batch;
 pub mod health;
+pub mod history;
+pub mod orders;
 pub mod stock;
+pub mod transfers;
+pub mod writer;

@@ -1,18 +1,26 @@
 //! The service: HTTP, settings, logs, the command line, and the one place that wires adapters to ports.
 //!
-//! In reading order: [`settings`], [`composition`] (what stands behind which port), [`routes`] (the whole URL table),
-//! [`handlers`], [`wire`] (the JSON shapes), [`problem`] (every error and its status), [`request_context`], [`server`]
-//! (start and graceful stop), [`health`], [`logging`], [`command_line`], [`run`] (what each command does), [`replay`].
+//! In reading order: [`settings`], [`composition`] (what stands behind which port), [`opened_store`], [`routes`] (the whole URL table),
+//! [`handlers`], [`wire`] (the JSON shapes), [`problem`] (every error and its status), [`request_context`], [`request_key`]
+//! (which requests are the same), [`query`] and [`cursor`] (parameters and pages), [`server`]
+//! (start and graceful stop), [`health`], [`logging`], [`command_line`], [`run`] (what each command does), [`replay`],
+//! [`maintenance`] (export, import, backup, restore, verify), [`progress`].
 
 pub mod command_line;
 pub mod composition;
+pub mod cursor;
 pub mod handlers;
 pub mod health;
 pub mod logging;
+pub mod maintenance;
 pub mod moment;
+pub mod opened_store;
 pub mod problem;
+pub mod progress;
+pub mod query;
 pub mod replay;
 pub mod request_context;
+pub mod request_key;
 pub mod routes;
 pub mod run;
 pub mod server;

@@ -15,6 +15,13 @@ impl fmt::Display for Rfc3339 {
     }
 }
 
+/// The moment that RFC 3339 text stands for, whatever its offset, cut off to milliseconds; `None` when it is none.
+#[must_use]
+pub fn parse(text: &str) -> Option<Timestamp> {
+    let moment: jiff::Timestamp = text.parse().ok()?;
+    Some(Timestamp::from_millis(moment.as_millisecond()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
-use inventory_application::ports::StoreError;
-use inventory_application::{CommandError, QueryError};
+use inventory_application::ports::{StoreError, ViewError};
+use inventory_application::{CommandError, HistoryError, QueryError, Shortfall};
 use inventory_domain::inventory::Rejection;
+use inventory_domain::{order, transfer};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -44,19 +45,32 @@ kinds! {
     NOT_FOUND = "not-found", 404, "There is nothing at this path";
     STOCK_NOT_FOUND = "stock-not-found", 404, "Nobody has ever filled this stock";
     RESERVATION_NOT_FOUND = "reservation-not-found", 404, "The stock knows no such reservation";
+    ORDER_NOT_FOUND = "order-not-found", 404, "There is no such order";
+    TRANSFER_NOT_FOUND = "transfer-not-found", 404, "There is no such transfer";
     METHOD_NOT_ALLOWED = "method-not-allowed", 405, "The path has no such method";
     INSUFFICIENT_STOCK = "insufficient-stock", 409, "Not enough units are available";
     STOCK_LIMIT_EXCEEDED = "stock-limit-exceeded", 409, "The stock would hold too many units";
     RESERVATION_EXISTS = "reservation-exists", 409, "The reservation id is taken";
     RESERVATION_EXPIRED = "reservation-expired", 409, "The reservation has expired";
     RESERVATION_COMMITTED = "reservation-committed", 409, "The reservation is committed";
+    BELONGS_TO_ORDER = "belongs-to-order", 409, "The reservation is a line of an order";
+    ORDER_EXISTS = "order-exists", 409, "The order id is taken";
+    ORDER_EXPIRED = "order-expired", 409, "The order has expired";
+    ORDER_COMMITTED = "order-committed", 409, "The order is committed";
+    ORDER_RELEASED = "order-released", 409, "The order is released";
+    TRANSFER_EXISTS = "transfer-exists", 409, "The transfer id is taken";
+    TRANSFER_RECEIVED = "transfer-received", 409, "The transfer is received";
+    TRANSFER_CANCELLED = "transfer-cancelled", 409, "The transfer is cancelled";
     RESERVATION_RELEASED = "reservation-released", 409, "The reservation is released";
     BELOW_RESERVED = "below-reserved", 409, "Fewer units were counted than are reserved";
     CONCURRENCY_CONFLICT = "concurrency-conflict", 409, "Others changed the stock at every try";
+    VERSION_MISMATCH = "version-mismatch", 412, "The version is another one";
     TOO_LARGE = "too-large", 413, "The body is too large";
     UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type", 415, "The body has to be application/json";
     INVALID_REQUEST = "invalid-request", 422, "The request has values that can't be";
     EXCEEDS_RESERVATION = "exceeds-reservation", 422, "The reservation holds fewer units";
+    EXCEEDS_TRANSFER = "exceeds-transfer", 422, "Fewer units are in transit";
+    IDEMPOTENCY_KEY_REUSED = "idempotency-key-reused", 422, "The key was used for another request";
     INTERNAL = "internal", 500, "Something broke";
     NOT_IMPLEMENTED = "not-implemented", 501, "This part of the contract is not served yet";
     OVERLOADED = "overloaded", 503, "Too much is asked at once";
@@ -149,6 +163,18 @@ impl Problem {
         Self::detailed(Kind::STOCK_NOT_FOUND, detail)
     }
 
+    /// There is no such order.
+    #[must_use]
+    pub fn order_not_found(detail: impl Into<String>) -> Self {
+        Self::detailed(Kind::ORDER_NOT_FOUND, detail)
+    }
+
+    /// There is no such transfer.
+    #[must_use]
+    pub fn transfer_not_found(detail: impl Into<String>) -> Self {
+        Self::detailed(Kind::TRANSFER_NOT_FOUND, detail)
+    }
+
     /// A part of the contract that is not served yet is asked for.
     #[must_use]
     pub fn not_implemented(what: &str) -> Self {
@@ -189,6 +215,12 @@ impl Problem {
         if self.kind.status == 503 {
             response.insert_header((RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS)));
         }
+        response.content_type("application/problem+json").body(Value::Object(self.body(request_id)).to_string())
+    }
+
+    /// The problem details, for the request with this id.
+    #[must_use]
+    pub fn body(&self, request_id: Option<&str>) -> Map<String, Value> {
         let mut body = Map::new();
         body.insert("type".into(), format!("/problems/{}", self.kind.slug).into());
         body.insert("title".into(), self.kind.title.into());
@@ -200,7 +232,7 @@ impl Problem {
             body.insert("instance".into(), request_id.into());
         }
         body.extend(self.members.clone());
-        response.content_type("application/problem+json").body(Value::Object(body).to_string())
+        body
     }
 }
 
@@ -234,10 +266,52 @@ impl From<Rejection> for Problem {
             Rejection::ReservationExpired { .. } => Self::detailed(Kind::RESERVATION_EXPIRED, detail),
             Rejection::ReservationCommitted(_) => Self::detailed(Kind::RESERVATION_COMMITTED, detail),
             Rejection::ReservationReleased(_) => Self::detailed(Kind::RESERVATION_RELEASED, detail),
+            Rejection::BelongsToOrder { .. } => Self::detailed(Kind::BELONGS_TO_ORDER, detail),
+            // The command loop closes the order, and asks again.
+            Rejection::HeldByExpiredOrder(_) => Self::caused(Kind::INTERNAL, rejection),
             Rejection::ExceedsReservation { .. } => Self::detailed(Kind::EXCEEDS_RESERVATION, detail),
             Rejection::BelowReserved { .. } => Self::detailed(Kind::BELOW_RESERVED, detail),
         }
     }
+}
+
+impl From<order::Rejection> for Problem {
+    fn from(rejection: order::Rejection) -> Self {
+        let kind = match rejection {
+            order::Rejection::OrderExists => Kind::ORDER_EXISTS,
+            order::Rejection::OrderNotFound => Kind::ORDER_NOT_FOUND,
+            order::Rejection::OrderExpired => Kind::ORDER_EXPIRED,
+            order::Rejection::OrderCommitted => Kind::ORDER_COMMITTED,
+            order::Rejection::OrderReleased => Kind::ORDER_RELEASED,
+        };
+        Self::detailed(kind, rejection.to_string())
+    }
+}
+
+impl From<transfer::Rejection> for Problem {
+    fn from(rejection: transfer::Rejection) -> Self {
+        let kind = match rejection {
+            transfer::Rejection::TransferExists => Kind::TRANSFER_EXISTS,
+            transfer::Rejection::TransferNotFound => Kind::TRANSFER_NOT_FOUND,
+            transfer::Rejection::TransferReceived => Kind::TRANSFER_RECEIVED,
+            transfer::Rejection::TransferCancelled => Kind::TRANSFER_CANCELLED,
+            transfer::Rejection::ExceedsTransfer { .. } => Kind::EXCEEDS_TRANSFER,
+        };
+        Self::detailed(kind, rejection.to_string())
+    }
+}
+
+/// Line by line what an order lacks.
+fn shortfalls(lines: &[Shortfall]) -> Value {
+    let line = |line: &Shortfall| {
+        json!({
+            "product_id": line.stock_id.product_id.uuid(),
+            "store_id": line.stock_id.store_id.uuid(),
+            "requested": line.requested,
+            "available": line.available,
+        })
+    };
+    lines.iter().map(line).collect()
 }
 
 impl From<CommandError> for Problem {
@@ -245,6 +319,16 @@ impl From<CommandError> for Problem {
         let detail = error.to_string();
         match error {
             CommandError::Rejected(rejection) => rejection.into(),
+            CommandError::OrderRejected(rejection) => rejection.into(),
+            CommandError::TransferRejected(rejection) => rejection.into(),
+            CommandError::Shortfalls(lines) => {
+                Self::detailed(Kind::INSUFFICIENT_STOCK, detail).with("shortfalls", shortfalls(&lines))
+            }
+            CommandError::VersionMismatch { current } => {
+                Self::detailed(Kind::VERSION_MISMATCH, detail).with("current_version", current)
+            }
+            CommandError::KeyReused => Self::detailed(Kind::IDEMPOTENCY_KEY_REUSED, detail),
+            CommandError::PastUnknown => Self::detailed(Kind::READ_MODEL_BEHIND, detail),
             CommandError::Overloaded | CommandError::WaitedTooLong => Self::detailed(Kind::OVERLOADED, detail),
             CommandError::ShuttingDown => Self::detailed(Kind::UNAVAILABLE, detail),
             CommandError::Contended { .. } => Self::detailed(Kind::CONCURRENCY_CONFLICT, detail),
@@ -255,6 +339,23 @@ impl From<CommandError> for Problem {
                 StoreError::Damaged(_) => Self::caused(Kind::INTERNAL, error),
             },
         }
+    }
+}
+
+impl From<HistoryError> for Problem {
+    fn from(error: HistoryError) -> Self {
+        match &error {
+            HistoryError::Store(StoreError::Damaged(_)) => Self::caused(Kind::INTERNAL, error),
+            HistoryError::Store(StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_)) => {
+                Self::caused(Kind::UNAVAILABLE, error)
+            }
+        }
+    }
+}
+
+impl From<ViewError> for Problem {
+    fn from(error: ViewError) -> Self {
+        Self::caused(Kind::UNAVAILABLE, error)
     }
 }
 

@@ -2,14 +2,13 @@
 //!
 //! In reading order: [`ids`] (how a retailer's numbers become UUIDs), [`baskets`] (the file), [`plan`] (what the file
 //! asks for), [`shop`] (whom it is asked of: [`embedded_shop`] or [`http_shop`]), `till` (asks, measures, counts),
-//! [`run`] (the replay itself), [`report`], [`progress`].
+//! [`run`] (the replay itself), [`report`].
 
 pub mod baskets;
 pub mod embedded_shop;
 pub mod http_shop;
 pub mod ids;
 pub mod plan;
-pub mod progress;
 pub mod report;
 pub mod run;
 pub mod shop;
@@ -19,7 +18,6 @@ pub use self::baskets::BasketFileError;
 pub use self::embedded_shop::EmbeddedShop;
 pub use self::http_shop::{BaseUrlError, HttpShop};
 pub use self::plan::Plan;
-pub use self::progress::Progress;
 pub use self::report::{Mismatch, ReplayReport};
 pub use self::run::{ReplayError, ReplayOptions, replay, replay_plan};
 pub use self::shop::{Shop, ShopError};

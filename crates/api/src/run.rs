@@ -14,7 +14,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::command_line::{Command, CommandLine, Replay, Serve};
 use crate::composition::{Services, compose};
 use crate::logging::logger;
-use crate::replay::{EmbeddedShop, HttpShop, Plan, Progress, ReplayOptions, ReplayReport, ids, replay, replay_plan};
+use crate::maintenance::backup::{backup, restore};
+use crate::maintenance::export::{Target, export};
+use crate::maintenance::import::{Imported, import};
+use crate::maintenance::verify::verify;
+use crate::progress::Progress;
+use crate::replay::{EmbeddedShop, HttpShop, Plan, ReplayOptions, ReplayReport, ids, replay, replay_plan};
 use crate::server::{listen, stop};
 use crate::settings::{LogLevel, Settings};
 
@@ -55,6 +60,39 @@ pub fn run(command_line: CommandLine) -> Result<ExitCode, RunError> {
     match command_line.into_command() {
         Command::Serve(options) => system.block_on(serve(config.as_deref(), options)),
         Command::Replay(options) => system.block_on(replay_file(config.as_deref(), options)),
+        Command::Verify(options) => {
+            let report = verify(&load(config.as_deref())?, options.memory_mib, Progress::on_stderr());
+            let report = report.map_err(|error| RunError::of(&error))?;
+            say(&mut io::stdout(), &report)?;
+            Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Export(options) => {
+            let target = if options.by_stock { Target::Streams(options.to) } else { Target::Log(options.to) };
+            let done = export(&load(config.as_deref())?, &target, Progress::on_stderr());
+            let events = done.map_err(|error| RunError::of(&error))?;
+            say(&mut io::stderr(), format_args!("{events} events exported"))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Import(options) => {
+            let settings = load(config.as_deref())?;
+            let done = system.block_on(import(&settings, &options.file, Progress::on_stderr()));
+            let Imported { known, added } = done.map_err(|error| RunError::of(&error))?;
+            say(&mut io::stdout(), format_args!("{added} events imported, {known} were there already"))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Backup(options) => {
+            let done = backup(&load(config.as_deref())?, &options.to, Progress::on_stderr());
+            let head = done.map_err(|error| RunError::of(&error))?;
+            say(&mut io::stdout(), format_args!("{head} events backed up to {}", options.to.display()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Restore(options) => {
+            let settings = load(config.as_deref())?;
+            let done = restore(&settings, &options.from, Progress::on_stderr());
+            let head = done.map_err(|error| RunError::of(&error))?;
+            say(&mut io::stdout(), format_args!("{head} events restored to {}", settings.data.dir.display()))?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Version => {
             say(&mut io::stdout(), concat!("inventory ", env!("CARGO_PKG_VERSION")))?;
             Ok(ExitCode::SUCCESS)
@@ -62,8 +100,12 @@ pub fn run(command_line: CommandLine) -> Result<ExitCode, RunError> {
     }
 }
 
+fn load(config: Option<&Path>) -> Result<Settings, RunError> {
+    Settings::load(config).map_err(|error| RunError::of(&error))
+}
+
 async fn serve(config: Option<&Path>, options: Serve) -> Result<ExitCode, RunError> {
-    let settings = Settings::load(config).map_err(|error| RunError::of(&error))?;
+    let settings = load(config)?;
     // From here on, so that a stop that comes while the node starts is not lost.
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| RunError::of(&error))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| RunError::of(&error))?;
@@ -137,7 +179,7 @@ async fn replay_file(config: Option<&Path>, options: Replay) -> Result<ExitCode,
 }
 
 async fn replay_embedded(config: Option<&Path>, options: &ReplayOptions) -> Result<ReplayReport, RunError> {
-    let mut settings = Settings::load(config).map_err(|error| RunError::of(&error))?;
+    let mut settings = load(config)?;
     settings.log.business_events = false;
     if matches!(settings.log.level, LogLevel::Trace | LogLevel::Debug | LogLevel::Info) {
         settings.log.level = LogLevel::Warning; // Standard output is for the report.

@@ -74,17 +74,22 @@ pub struct Listening {
 pub fn listen(settings: &ServerSettings, services: &Services, log: &Logger) -> io::Result<Listening> {
     let commands = web::Data::new(services.commands.clone());
     let queries = web::Data::new(services.queries.clone());
+    let history = web::Data::new(services.history.clone());
+    let orders = web::Data::from(Arc::clone(&services.orders));
     let health = web::Data::from(Arc::clone(&services.health));
     let body_limit = web::Data::new(BodyLimit(settings.body_bytes_max));
+    let batch_body = web::Data::new(BodyLimit(settings.batch_body_bytes_max));
     let (log, drain) = (log.clone(), services.drain.clone());
     let mut server = HttpServer::new(move || {
         let (log, drain) = (log.clone(), drain.clone());
         App::new()
             .app_data(commands.clone())
             .app_data(queries.clone())
+            .app_data(history.clone())
+            .app_data(orders.clone())
             .app_data(health.clone())
             .app_data(body_limit.clone())
-            .configure(routes)
+            .configure(|config| routes(config, &batch_body))
             .wrap_fn(move |request, service| with_request_id(request, service, &log, &drain))
     })
     .max_connections(settings.connections_max)

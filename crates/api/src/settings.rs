@@ -21,6 +21,7 @@ pub struct Settings {
     pub data: DataSettings,
     pub event_store: EventStoreSettings,
     pub command_loop: CommandLoopSection,
+    pub expiry: ExpirySection,
     pub reads: ReadSettings,
     pub cache: CacheSection,
     pub read_model: ReadModelSettings,
@@ -48,6 +49,7 @@ sections! {
         connections_max: usize,
         backlog: u32,
         body_bytes_max: usize,
+        batch_body_bytes_max: usize,
         keep_alive_s: u64,
         head_wait_ms_max: u64,
         drain_s_max: u64,
@@ -63,6 +65,10 @@ sections! {
         streams_remembered_max: usize,
         cache_kib: u32,
         wal_autocheckpoint_pages: u32,
+        append_id_segment_keys_max: usize,
+        segment_bytes: u64,
+        stream_files: bool,
+        stream_files_open_max: usize,
         log_page_events_max: usize,
     }
     /// `[command_loop]`
@@ -73,8 +79,16 @@ sections! {
         states_max: usize,
         loads_max: usize,
         closed_reservations_remembered: usize,
+        snapshot_every_events: u64,
         conflict_tries_max: u32,
         conflict_delay_ms_max: u64,
+    }
+    /// `[expiry]`
+    ExpirySection {
+        poll_ms: u64,
+        reservations_max: usize,
+        reservations_of_stock_max: usize,
+        catch_up_ms_max: u64,
     }
     /// `[reads]`
     ReadSettings { acknowledged_levels_max: usize, catch_up_ms_max: u64, }
@@ -104,6 +118,8 @@ sections! {
 pub enum EventStoreKind {
     /// One `SQLite` file.
     Sqlite,
+    /// A journal of JSON lines.
+    Jsonl,
 }
 
 /// How much is logged.
@@ -160,6 +176,11 @@ impl Settings {
         let at_least_one = [
             ("server.connections_max", self.server.connections_max),
             ("server.body_bytes_max", self.server.body_bytes_max),
+            ("server.batch_body_bytes_max", self.server.batch_body_bytes_max),
+            ("event_store.append_id_segment_keys_max", self.event_store.append_id_segment_keys_max),
+            ("event_store.stream_files_open_max", self.event_store.stream_files_open_max),
+            ("expiry.reservations_max", self.expiry.reservations_max),
+            ("expiry.reservations_of_stock_max", self.expiry.reservations_of_stock_max),
             ("event_store.readers_max", self.event_store.readers_max as usize),
             ("event_store.writer_queue_batches_max", self.event_store.writer_queue_batches_max),
             ("event_store.streams_remembered_max", self.event_store.streams_remembered_max),
@@ -188,6 +209,18 @@ impl Settings {
             "command_loop.states_max",
             format!("must be at least batch_commands_max, {batch_max}"),
         )?;
+        ensure(
+            self.command_loop.snapshot_every_events > 0,
+            "command_loop.snapshot_every_events",
+            "must be at least 1",
+        )?;
+        let segment_bytes = 65_536..=1 << 31;
+        ensure(
+            segment_bytes.contains(&self.event_store.segment_bytes),
+            "event_store.segment_bytes",
+            "must be from 64 KiB to 2 GiB",
+        )?;
+        ensure(self.expiry.poll_ms > 0, "expiry.poll_ms", "must be at least 1")?;
         ensure(self.projections.poll_ms > 0, "projections.poll_ms", "must be at least 1")?;
         ensure((0.0..1.0).contains(&self.resilience.jitter), "resilience.jitter", "must be from 0 to below 1")?;
         ensure(self.resilience.delay_multiplier >= 1.0, "resilience.delay_multiplier", "must be at least 1")?;

@@ -1,8 +1,15 @@
 //! Request and response bodies: the only public JSON shapes, free to change apart from the domain.
+//!
+//! Those about one stock are here; [`orders`], [`transfers`], [`batch`] and [`history`] have files of their own.
 
+pub mod batch;
 pub mod fields;
+pub mod history;
 pub mod json_body;
+pub mod orders;
+pub mod transfers;
 
+use actix_web::http::StatusCode;
 use inventory_application::{Position, StockAnswer};
 use inventory_domain::inventory::{Adjust, Command, Commit, Extend, Release, Reserve};
 use inventory_domain::{
@@ -13,6 +20,31 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::json_body::JsonBody;
+use crate::request_key::RequestHash;
+
+/// A command on one stock, as a client writes it.
+pub trait StockRequest: serde::de::DeserializeOwned + 'static {
+    /// Its name in a batch.
+    const OP: &'static str;
+    /// The status of the answer that grants it.
+    const STATUS: StatusCode;
+    /// The sentence in that answer.
+    const MESSAGE: &'static str;
+
+    /// Which stock is meant.
+    fn stock_id(&self) -> StockId;
+
+    /// Adds all that makes two of its kind the same.
+    fn hash_into(&self, hash: &mut RequestHash);
+
+    /// When it was counted, where that matters.
+    fn counted_at(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// What is asked of the stock, as of now. `fresh_id` makes an id for a client that gave none; whether it was used is told.
+    fn into_command(self, fresh_id: fn() -> Uuid) -> (Command, bool);
+}
 
 /// `POST /inventory/stock`
 #[derive(Debug, Deserialize)]
@@ -103,9 +135,8 @@ pub struct AdjustStockRequest {
     quantity: StockQuantity,
     #[serde(deserialize_with = "fields::reason")]
     reason: Reason,
-    /// Not served yet; known, so that it is refused as such.
-    #[serde(default)]
-    pub(crate) counted_at: Option<serde::de::IgnoredAny>,
+    #[serde(default, deserialize_with = "fields::moment_or_none")]
+    counted_at: Option<Timestamp>,
 }
 
 /// `POST /inventory/availability`
@@ -137,74 +168,144 @@ impl AvailabilityRequest {
     }
 }
 
-impl AddStockRequest {
-    /// What is asked of which stock.
-    #[must_use]
-    pub fn into_command(self) -> (StockId, Command) {
-        let command = Command::Add { quantity: self.quantity, reason: self.reason };
-        (stock_id(self.product_id, self.store_id), command)
+impl StockRequest for AddStockRequest {
+    const OP: &'static str = "add";
+    const STATUS: StatusCode = StatusCode::CREATED;
+    const MESSAGE: &'static str = "Stock added";
+
+    fn stock_id(&self) -> StockId {
+        stock_id(self.product_id, self.store_id)
+    }
+
+    fn hash_into(&self, hash: &mut RequestHash) {
+        hash.id(self.product_id);
+        hash.id(self.store_id);
+        hash.number(self.quantity.units());
+        hash.text(self.reason.as_str());
+    }
+
+    fn into_command(self, _: fn() -> Uuid) -> (Command, bool) {
+        (Command::Add { quantity: self.quantity, reason: self.reason }, false)
     }
 }
 
-impl ReserveStockRequest {
-    /// What is asked of which stock, under which reservation id; `fresh_id` makes one for a client that gave none.
-    #[must_use]
-    pub fn into_command(self, fresh_id: impl FnOnce() -> Uuid) -> (StockId, Reserve) {
+impl StockRequest for ReserveStockRequest {
+    const OP: &'static str = "reserve";
+    const STATUS: StatusCode = StatusCode::CREATED;
+    const MESSAGE: &'static str = "Stock reserved";
+
+    fn stock_id(&self) -> StockId {
+        stock_id(self.product_id, self.store_id)
+    }
+
+    fn hash_into(&self, hash: &mut RequestHash) {
+        hash.id(self.product_id);
+        hash.id(self.store_id);
+        hash.number(self.quantity.units());
+        hash.id(self.customer_id);
+        hash.option(self.ttl_minutes, |hash, hold| hash.number(hold.minutes().into()));
+        hash.option(self.reservation_id, RequestHash::id);
+    }
+
+    fn into_command(self, fresh_id: fn() -> Uuid) -> (Command, bool) {
         let reserve = Reserve {
             reservation_id: ReservationId::new(self.reservation_id.unwrap_or_else(fresh_id)),
             quantity: self.quantity,
             customer_id: CustomerId::new(self.customer_id),
             hold_for: self.ttl_minutes,
+            order_id: None,
         };
-        (stock_id(self.product_id, self.store_id), reserve)
+        (Command::Reserve(reserve), self.reservation_id.is_none())
     }
 }
 
-impl CommitReservationRequest {
-    /// What is asked of which stock.
-    #[must_use]
-    pub fn into_command(self) -> (StockId, Command) {
+impl StockRequest for CommitReservationRequest {
+    const OP: &'static str = "commit";
+    const STATUS: StatusCode = StatusCode::OK;
+    const MESSAGE: &'static str = "Reservation committed";
+
+    fn stock_id(&self) -> StockId {
+        stock_id(self.product_id, self.store_id)
+    }
+
+    fn hash_into(&self, hash: &mut RequestHash) {
+        [self.product_id, self.store_id, self.reservation_id, self.order_id].into_iter().for_each(|id| hash.id(id));
+        hash.option(self.quantity, |hash, quantity| hash.number(quantity.units()));
+    }
+
+    fn into_command(self, _: fn() -> Uuid) -> (Command, bool) {
         let command = Command::Commit(Commit {
             reservation_id: ReservationId::new(self.reservation_id),
             order_id: OrderId::new(self.order_id),
             quantity: self.quantity,
         });
-        (stock_id(self.product_id, self.store_id), command)
+        (command, false)
     }
 }
 
-impl ReleaseReservationRequest {
-    /// What is asked of which stock.
-    #[must_use]
-    pub fn into_command(self) -> (StockId, Command) {
+impl StockRequest for ReleaseReservationRequest {
+    const OP: &'static str = "release";
+    const STATUS: StatusCode = StatusCode::OK;
+    const MESSAGE: &'static str = "Reservation released";
+
+    fn stock_id(&self) -> StockId {
+        stock_id(self.product_id, self.store_id)
+    }
+
+    fn hash_into(&self, hash: &mut RequestHash) {
+        [self.product_id, self.store_id, self.reservation_id].into_iter().for_each(|id| hash.id(id));
+        hash.text(self.reason.as_str());
+    }
+
+    fn into_command(self, _: fn() -> Uuid) -> (Command, bool) {
         let reservation_id = ReservationId::new(self.reservation_id);
-        let command = Command::Release(Release { reservation_id, reason: self.reason });
-        (stock_id(self.product_id, self.store_id), command)
+        (Command::Release(Release { reservation_id, reason: self.reason }), false)
     }
 }
 
-impl ExtendReservationRequest {
-    /// Which reservation is meant.
-    #[must_use]
-    pub fn reservation_id(&self) -> ReservationId {
-        ReservationId::new(self.reservation_id)
+impl StockRequest for ExtendReservationRequest {
+    const OP: &'static str = "extend";
+    const STATUS: StatusCode = StatusCode::OK;
+    const MESSAGE: &'static str = "Reservation extended";
+
+    fn stock_id(&self) -> StockId {
+        stock_id(self.product_id, self.store_id)
     }
 
-    /// What is asked of which stock.
-    #[must_use]
-    pub fn into_command(self) -> (StockId, Command) {
+    fn hash_into(&self, hash: &mut RequestHash) {
+        [self.product_id, self.store_id, self.reservation_id].into_iter().for_each(|id| hash.id(id));
+        hash.number(self.ttl_minutes.minutes().into());
+    }
+
+    fn into_command(self, _: fn() -> Uuid) -> (Command, bool) {
         let reservation_id = ReservationId::new(self.reservation_id);
-        let command = Command::Extend(Extend { reservation_id, hold_for: self.ttl_minutes });
-        (stock_id(self.product_id, self.store_id), command)
+        (Command::Extend(Extend { reservation_id, hold_for: self.ttl_minutes }), false)
     }
 }
 
-impl AdjustStockRequest {
-    /// What is asked of which stock.
-    #[must_use]
-    pub fn into_command(self) -> (StockId, Command) {
-        let command = Command::Adjust(Adjust { counted: self.quantity, reason: self.reason });
-        (stock_id(self.product_id, self.store_id), command)
+impl StockRequest for AdjustStockRequest {
+    const OP: &'static str = "adjust";
+    const STATUS: StatusCode = StatusCode::OK;
+    const MESSAGE: &'static str = "Stock adjusted";
+
+    fn stock_id(&self) -> StockId {
+        stock_id(self.product_id, self.store_id)
+    }
+
+    fn hash_into(&self, hash: &mut RequestHash) {
+        hash.id(self.product_id);
+        hash.id(self.store_id);
+        hash.number(self.quantity.units());
+        hash.text(self.reason.as_str());
+        hash.option(self.counted_at, |hash, moment| hash.number(moment.millis().cast_unsigned()));
+    }
+
+    fn counted_at(&self) -> Option<Timestamp> {
+        self.counted_at
+    }
+
+    fn into_command(self, _: fn() -> Uuid) -> (Command, bool) {
+        (Command::Adjust(Adjust { counted: self.quantity, reason: self.reason, then: None }), false)
     }
 }
 
@@ -254,17 +355,15 @@ struct ReservationBody {
 }
 
 impl StockChanged {
-    /// The answer that says `message`.
+    /// The answer that says `message`; with the reservation that the request has made or moved, whose missing deadline is shown
+    /// as `null`.
     #[must_use]
     pub fn new(stock_id: StockId, answer: StockAnswer, message: &'static str) -> Self {
         let Position(position) = answer.position;
-        Self { level: LevelBody::new(stock_id, answer.level), position, reservation: None, message }
-    }
-
-    /// The same, with the reservation that the request has made or moved; no deadline is shown as `null`.
-    #[must_use]
-    pub fn with_reservation(self, id: ReservationId, expires_at: Option<Timestamp>) -> Self {
-        Self { reservation: Some(ReservationBody { reservation_id: id.uuid(), expires_at }), ..self }
+        let reservation =
+            |id: ReservationId| ReservationBody { reservation_id: id.uuid(), expires_at: answer.expires_at };
+        let reservation = answer.reservation_id.map(reservation);
+        Self { level: LevelBody::new(stock_id, answer.level), position, reservation, message }
     }
 }
 

@@ -6,9 +6,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use inventory_application::StreamId;
 use inventory_application::ports::{AppendGroup, CommitListener, CommittedGroup};
-use inventory_domain::ReservationId;
 use inventory_domain::inventory::Event;
+use inventory_domain::{DomainEvent, Quantity, ReservationId, order, transfer};
 use slog::{Drain, Logger, error, info, o, warn};
 
 use super::{WholeLines, json_lines};
@@ -110,36 +111,75 @@ fn write_group(log: &Logger, group: &AppendGroup, done: CommittedGroup) {
     let request_id = group.metadata.request_id.as_deref().unwrap_or_default();
     let mut position = done.position.0 - group.event_count() as u64;
     for appended in &group.streams {
-        let stock_id = appended.stream.stock_id();
+        let (store_id, product_id) =
+            appended.stream.stock_id().map(|stock_id| (stock_id.store_id, stock_id.product_id)).unzip();
         for (event, version) in appended.events.iter().zip(appended.expected.version() + 1..) {
             position += 1;
-            let (name, quantity, reservation_id) = said_of(&event.event);
+            let Said { name, quantity, reservation_id } = said_of(&event.event);
             info!(log, "{}", name;
                 "position" => position,
                 "version" => version,
+                "transfer_id" => match appended.stream {
+                    StreamId::Transfer(transfer_id) => Some(transfer_id.to_string()),
+                    StreamId::Inventory(_) | StreamId::Order(_) => None,
+                },
+                "order_id" => match appended.stream {
+                    StreamId::Order(order_id) => Some(order_id.to_string()),
+                    StreamId::Inventory(_) | StreamId::Transfer(_) => None,
+                },
                 "reservation_id" => reservation_id.map(|id| id.to_string()),
                 "quantity" => quantity,
-                "store_id" => %stock_id.store_id,
-                "product_id" => %stock_id.product_id,
+                "store_id" => store_id.map(|id| id.to_string()),
+                "product_id" => product_id.map(|id| id.to_string()),
                 "request_id" => request_id);
         }
     }
 }
 
 /// An event's name in the log, the units that it moved (or counted), and the reservation that it is about.
-fn said_of(event: &Event) -> (&'static str, Option<u64>, Option<ReservationId>) {
+struct Said {
+    name: &'static str,
+    quantity: Option<u64>,
+    reservation_id: Option<ReservationId>,
+}
+
+fn said_of(event: &DomainEvent) -> Said {
+    let said = |name, quantity: Option<&Quantity>, reservation_id| Said {
+        name,
+        quantity: quantity.map(|quantity| quantity.units()),
+        reservation_id,
+    };
     match event {
-        Event::StockAdded { quantity, .. } => ("stock_added", Some(quantity.units()), None),
-        Event::StockReserved { reservation_id, quantity, .. } => {
-            ("stock_reserved", Some(quantity.units()), Some(*reservation_id))
-        }
-        Event::StockCommitted { reservation_id, quantity, .. } => {
-            ("stock_committed", Some(quantity.units()), Some(*reservation_id))
-        }
-        Event::StockReleased { reservation_id, quantity, .. } => {
-            ("stock_released", Some(quantity.units()), Some(*reservation_id))
-        }
-        Event::ReservationExtended { reservation_id, .. } => ("reservation_extended", None, Some(*reservation_id)),
-        Event::StockAdjusted { counted, .. } => ("stock_adjusted", Some(counted.units()), None),
+        DomainEvent::Inventory(event) => match event {
+            Event::StockAdded { quantity, .. } => said("stock_added", Some(quantity), None),
+            Event::StockReserved { reservation_id, quantity, .. } => {
+                said("stock_reserved", Some(quantity), Some(*reservation_id))
+            }
+            Event::StockCommitted { reservation_id, quantity, .. } => {
+                said("stock_committed", Some(quantity), Some(*reservation_id))
+            }
+            Event::StockReleased { reservation_id, quantity, .. } => {
+                said("stock_released", Some(quantity), Some(*reservation_id))
+            }
+            Event::ReservationExtended { reservation_id, .. } => {
+                said("reservation_extended", None, Some(*reservation_id))
+            }
+            Event::StockAdjusted { counted, .. } => {
+                Said { name: "stock_adjusted", quantity: Some(counted.units()), reservation_id: None }
+            }
+            Event::StockTransferredOut { quantity, .. } => said("stock_transferred_out", Some(quantity), None),
+            Event::StockTransferredIn { quantity, .. } => said("stock_transferred_in", Some(quantity), None),
+            Event::StockTransferCancelled { quantity, .. } => said("stock_transfer_cancelled", Some(quantity), None),
+        },
+        DomainEvent::Order(event) => match event {
+            order::Event::OrderPlaced { .. } => said("order_placed", None, None),
+            order::Event::OrderCommitted => said("order_committed", None, None),
+            order::Event::OrderReleased { .. } => said("order_released", None, None),
+        },
+        DomainEvent::Transfer(event) => match event {
+            transfer::Event::TransferStarted { quantity, .. } => said("transfer_started", Some(quantity), None),
+            transfer::Event::TransferReceived { quantity } => said("transfer_received", Some(quantity), None),
+            transfer::Event::TransferCancelled { quantity } => said("transfer_cancelled", Some(quantity), None),
+        },
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use inventory_application::ports::{Metadata, StoreError};
-use inventory_application::{Ask, CommandError, CommandSender, QueryError, StockQueries, StockRequest};
+use inventory_application::{Ask, CommandError, CommandSender, Condition, QueryError, Request, StockQueries};
 use inventory_domain::inventory::{Command, Commit, Release, Reserve};
 use inventory_domain::{CustomerId, HoldFor, Level, OrderId, Quantity, Reason, ReservationId, StockId};
 use uuid::Uuid;
@@ -39,8 +39,9 @@ impl EmbeddedShop {
     }
 
     async fn change(&self, stock_id: StockId, command: Command) -> Result<(), ShopError> {
+        let ask = Ask::Stock { stock_id, command, is_fresh: true };
         let metadata = Arc::clone(&self.metadata);
-        self.commands.send(StockRequest { stock_id, ask: Ask::Change(command), metadata }).await?;
+        self.commands.send_stock(Request { ask, condition: Condition::None, key: None, metadata }).await?;
         Ok(())
     }
 }
@@ -67,7 +68,7 @@ impl Shop for EmbeddedShop {
     ) -> Result<ReservationId, ShopError> {
         let reservation_id = ReservationId::new(Uuid::now_v7());
         let hold_for = Some(HoldFor::DEFAULT);
-        let reserve = Reserve { reservation_id, quantity, customer_id, hold_for };
+        let reserve = Reserve { reservation_id, quantity, customer_id, hold_for, order_id: None };
         self.change(stock_id, Command::Reserve(reserve)).await?;
         Ok(reservation_id)
     }
@@ -94,8 +95,16 @@ impl Shop for EmbeddedShop {
 impl From<CommandError> for ShopError {
     fn from(error: CommandError) -> Self {
         match error {
-            CommandError::Rejected(rejection) => Self::Refused(Problem::from(rejection).slug().to_owned()),
-            CommandError::Overloaded | CommandError::WaitedTooLong | CommandError::Contended { .. } => busy(&error),
+            CommandError::Overloaded
+            | CommandError::WaitedTooLong
+            | CommandError::PastUnknown
+            | CommandError::Contended { .. } => busy(&error),
+            CommandError::Rejected(_)
+            | CommandError::OrderRejected(_)
+            | CommandError::TransferRejected(_)
+            | CommandError::Shortfalls(_)
+            | CommandError::VersionMismatch { .. }
+            | CommandError::KeyReused => Self::Refused(Problem::from(error).slug().to_owned()),
             CommandError::ShuttingDown | CommandError::Abandoned => Self::Failed(Box::new(error)),
             CommandError::Store(ref store) => match **store {
                 StoreError::Unavailable(_) => busy(&error),
@@ -126,7 +135,7 @@ mod tests {
     use inventory_application::ports::{
         AppendGroup, CommitListener, CommittedGroup, ProductLevels, StockViews, ViewError, Viewed,
     };
-    use inventory_application::testing::{InMemoryEventStore, ManualClock, SequentialIds};
+    use inventory_application::testing::{InMemoryEventStore, LogReservations, ManualClock, SequentialIds};
     use inventory_application::{
         AcknowledgedLevels, CommandLoop, CommandLoopSettings, Position, StockQueriesSettings,
         command_loop::CommandLoopPorts,
@@ -136,7 +145,8 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::replay::{Progress, ReplayOptions, replay};
+    use crate::progress::Progress;
+    use crate::replay::{ReplayOptions, replay};
 
     #[tokio::test]
     async fn the_sample_adds_up() {
@@ -170,8 +180,10 @@ mod tests {
     /// A shop on a store in memory; must be called on a runtime, where its loop then runs.
     fn shop() -> EmbeddedShop {
         let acknowledged = Arc::new(AcknowledgedLevels::new(usize::MAX, Position::START));
+        let store = Arc::new(InMemoryEventStore::exclusive());
         let ports = CommandLoopPorts {
-            store: Arc::new(InMemoryEventStore::exclusive()),
+            store: store.clone(),
+            reservations: Arc::new(LogReservations::of(store)),
             clock: Arc::new(ManualClock::at(Timestamp::from_millis(0))),
             ids: Arc::new(SequentialIds::default()),
             acknowledged: Arc::clone(&acknowledged),

@@ -288,8 +288,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::progress::Progress;
     use crate::replay::plan::tests::plan;
-    use crate::replay::{Progress, ReplayError, replay_plan};
+    use crate::replay::{ReplayError, replay_plan};
 
     const RESERVATION: &str = "00000000-0000-7000-8000-000000000009";
 

@@ -12,10 +12,10 @@ use tokio::time::Instant;
 
 use super::baskets::BasketFileError;
 use super::plan::{Plan, PlannedBasket, PlannedLine};
-use super::progress::Progress;
 use super::report::{Account, BasketCounts, ReplayReport, Times};
 use super::shop::{Shop, ShopError};
 use super::till::{Operation, Till};
+use crate::progress::Progress;
 
 /// Why the shelves are filled.
 const RESTOCK_REASON: &str = "replay: what the file will sell";
@@ -149,7 +149,7 @@ impl<'a> Run<'a> {
 
     /// The level of each of the plan's stocks.
     async fn levels(&self, name: &'static str) -> Result<Vec<Level>, ReplayError> {
-        let phase = self.progress.phase(name, self.plan.stocks.len());
+        let phase = self.progress.phase(name, self.plan.stocks.len() as u64);
         let mut levels = vec![Level::default(); self.plan.stocks.len()];
         stream::iter(self.plan.stocks.iter().enumerate())
             .map(|(place, stock)| async move {
@@ -160,7 +160,7 @@ impl<'a> Run<'a> {
             .buffer_unordered(self.operations_max())
             .try_for_each(|(place, level)| {
                 levels[place] = level;
-                phase.advance();
+                phase.advance(1);
                 ready(Ok::<_, ReplayError>(()))
             })
             .await?;
@@ -169,7 +169,7 @@ impl<'a> Run<'a> {
 
     /// Fills each stock with what the file will ask of it.
     async fn restock(&self, reason: &Reason) -> Result<(), ReplayError> {
-        let phase = self.progress.phase("Restocking", self.plan.stocks.len());
+        let phase = self.progress.phase("Restocking", self.plan.stocks.len() as u64);
         stream::iter(self.plan.stocks.iter().zip(&self.books))
             .map(|(stock, books)| async move {
                 for quantity in portions(stock.wanted) {
@@ -182,19 +182,19 @@ impl<'a> Run<'a> {
             })
             .buffer_unordered(self.operations_max())
             .try_for_each(|()| {
-                phase.advance();
+                phase.advance(1);
                 ready(Ok::<_, ReplayError>(()))
             })
             .await
     }
 
     async fn baskets(&self, abandoned: &Reason) -> Result<(), ReplayError> {
-        let phase = self.progress.phase("Baskets", self.plan.baskets.len());
+        let phase = self.progress.phase("Baskets", self.plan.baskets.len() as u64);
         stream::iter(&self.plan.baskets)
             .map(|basket| self.basket(basket, abandoned))
             .buffer_unordered(self.in_flight)
             .try_for_each(|()| {
-                phase.advance();
+                phase.advance(1);
                 ready(Ok::<_, ReplayError>(()))
             })
             .await

@@ -112,6 +112,13 @@ pub(super) fn reason<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Reaso
     deserializer.deserialize_str(WrittenReason)
 }
 
+pub(super) fn reason_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Reason>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(transparent)]
+    struct Field(#[serde(deserialize_with = "reason")] Reason);
+    Ok(Option::<Field>::deserialize(deserializer)?.map(|Field(reason)| reason))
+}
+
 /// A moment as RFC 3339 in UTC with milliseconds, or `null`.
 #[allow(clippy::ref_option, reason = "serde hands over the field's own type")]
 pub(super) fn moment_or_null<S: Serializer>(moment: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -119,4 +126,42 @@ pub(super) fn moment_or_null<S: Serializer>(moment: &Option<Timestamp>, serializ
         Some(moment) => serializer.collect_str(&crate::moment::Rfc3339(*moment)),
         None => serializer.serialize_none(),
     }
+}
+
+/// A moment as RFC 3339 in UTC with milliseconds.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+pub(super) fn moment<S: Serializer>(moment: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&crate::moment::Rfc3339(*moment))
+}
+
+/// A moment in RFC 3339, or `null`.
+struct WrittenMoment;
+
+impl<'de> Visitor<'de> for WrittenMoment {
+    type Value = Option<Timestamp>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an RFC 3339 time")
+    }
+
+    fn visit_str<E: Error>(self, given: &str) -> Result<Option<Timestamp>, E> {
+        let moment = crate::moment::parse(given);
+        moment.map(Some).ok_or_else(|| E::custom("must be an RFC 3339 time, such as 2026-01-31T12:00:00Z"))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Option<Timestamp>, E> {
+        Ok(None)
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Option<Timestamp>, E> {
+        Ok(None)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+pub(super) fn moment_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    deserializer.deserialize_any(WrittenMoment)
 }

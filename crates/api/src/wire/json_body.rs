@@ -37,9 +37,52 @@ impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
     }
 }
 
+/// A body of JSON as it was sent.
+#[derive(Debug)]
+pub struct RawJsonBody(pub Bytes);
+
+impl FromRequest for RawJsonBody {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let payload = payload.take();
+        let checked = check_head(request);
+        Box::pin(async move { read(payload, checked?).await.map(Self) })
+    }
+}
+
+/// A body of JSON that is a `T`, or no body at all.
+#[derive(Debug)]
+pub struct OptionalJsonBody<T>(pub T);
+
+impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalJsonBody<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let payload = payload.take();
+        let (limit, checked) = (limit(request), check_head(request));
+        Box::pin(async move {
+            let body = read(payload, limit?).await?;
+            if body.is_empty() {
+                return Ok(Self(T::default()));
+            }
+            checked?;
+            parse(&body).map(Self)
+        })
+    }
+}
+
+/// The most bytes that the body may have.
+fn limit(request: &HttpRequest) -> Result<usize, Problem> {
+    let BodyLimit(bytes_max) = *request.app_data::<web::Data<BodyLimit>>().ok_or_else(Problem::not_found)?.as_ref();
+    Ok(bytes_max)
+}
+
 /// Whether the headers promise a body that can be read; the most bytes that it may have.
 fn check_head(request: &HttpRequest) -> Result<usize, Problem> {
-    let BodyLimit(bytes_max) = *request.app_data::<web::Data<BodyLimit>>().ok_or_else(Problem::not_found)?.as_ref();
+    let bytes_max = limit(request)?;
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !is_json(content_type) || request.headers().contains_key("content-encoding") {
         return Err(Problem::unsupported_media_type());
@@ -91,20 +134,36 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| explain::<T>(body, &error))
 }
 
+/// Why these fields are no `T`; none of them is missing its grammar.
+pub(crate) fn explain_fields<T: DeserializeOwned>(fields: Map<String, Value>) -> Problem {
+    Problem::invalid_request(&errors_of::<T>(fields, b"null"))
+}
+
 /// Why the body is no `T`: read once more, slowly, to tell grammar from values and to name the fields.
 fn explain<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Problem {
-    if let Err(error) = std::str::from_utf8(body) {
-        return Problem::malformed_json(error.to_string());
-    }
-    // It skips values without reading them, so a number that fits no type is well formed all the same.
-    if let Err(error) = serde_json::from_slice::<IgnoredAny>(body) {
-        return Problem::malformed_json(error.to_string());
+    if let Some(problem) = no_json(body) {
+        return problem;
     }
     match serde_json::from_slice::<Value>(body) {
         Ok(Value::Object(fields)) => Problem::invalid_request(&errors_of::<T>(fields, body)),
         Ok(_) => Problem::invalid_field("", "must be an object"),
         Err(_) => Problem::invalid_request(&[field_error(String::new(), &error.to_string())]),
     }
+}
+
+/// The problem of a body that isn't JSON at all.
+fn no_json(body: &[u8]) -> Option<Problem> {
+    if let Err(error) = std::str::from_utf8(body) {
+        return Some(Problem::malformed_json(error.to_string()));
+    }
+    // It skips values without reading them, so a number that fits no type is well formed all the same.
+    let error = serde_json::from_slice::<IgnoredAny>(body).err()?;
+    Some(Problem::malformed_json(error.to_string()))
+}
+
+/// Why the body is not what was wanted, where one message says it all.
+pub(crate) fn explain_once(body: &[u8], error: &serde_json::Error) -> Problem {
+    no_json(body).unwrap_or_else(|| Problem::invalid_request(&[field_error(String::new(), &error.to_string())]))
 }
 
 /// The errors of all fields, as far as one can be told without the others: each field that is in error is noted and

@@ -1,4 +1,4 @@
-//! Shows how far a replay is.
+//! Shows how far long work is.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 const TEMPLATE: &str = "{msg:13} [{bar:40}] {human_pos} of {human_len}, {per_sec}, {eta} to go";
 
-/// How often the bar is drawn while nothing moves, so that a stalled replay can be told from a slow one.
+/// How often the bar is drawn while nothing moves, so that stalled work can be told from slow work.
 const TICK: Duration = Duration::from_millis(500);
 
 /// Where progress is shown.
@@ -28,9 +28,11 @@ impl Progress {
         Self { is_shown: false }
     }
 
-    pub(super) fn phase(self, name: &'static str, steps: usize) -> Phase {
+    /// A bar for a part of the work that has so many steps.
+    #[must_use]
+    pub fn phase(self, name: &'static str, steps: u64) -> Phase {
         let target = if self.is_shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(Some(steps as u64), target);
+        let bar = ProgressBar::with_draw_target(Some(steps), target);
         if !bar.is_hidden() {
             let style = ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
             bar.set_style(style.progress_chars("=> "));
@@ -41,12 +43,20 @@ impl Progress {
     }
 }
 
-/// A part of the replay; gone from the terminal when it is dropped.
-pub(super) struct Phase(ProgressBar);
+/// A part of the work; gone from the terminal when it is dropped.
+#[derive(Debug)]
+pub struct Phase(ProgressBar);
 
 impl Phase {
-    pub(super) fn advance(&self) {
-        self.0.inc(1);
+    /// So many more steps are done.
+    pub fn advance(&self, steps: u64) {
+        self.0.inc(steps);
+    }
+
+    /// So many steps are done, of so many.
+    pub fn set(&self, done: u64, steps: u64) {
+        self.0.set_length(steps);
+        self.0.set_position(done);
     }
 }
 

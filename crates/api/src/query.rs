@@ -1,0 +1,107 @@
+//! Query parameters: every one is known, and stands there once.
+
+use actix_web::HttpRequest;
+use actix_web::web::Query;
+use inventory_domain::Timestamp;
+use uuid::Uuid;
+
+use crate::problem::Problem;
+
+/// Parameters of the contract that are not served yet.
+const LATER: [&str; 3] = ["min_version", "min_position", "consistency"];
+
+/// The parameters of one request.
+#[derive(Debug, Default)]
+pub struct QueryParameters(Vec<(String, String)>);
+
+impl QueryParameters {
+    /// The parameters of this request, each of which has to be in `known`.
+    ///
+    /// # Errors
+    ///
+    /// A problem that names one that is unknown or there twice.
+    pub fn of(request: &HttpRequest, known: &[&str]) -> Result<Self, Problem> {
+        if request.query_string().is_empty() {
+            return Ok(Self::default());
+        }
+        let pairs = Query::<Vec<(String, String)>>::from_query(request.query_string())
+            .map_err(|_| Problem::invalid_field("", "the query can't be read"))?
+            .into_inner();
+        for (place, (name, _)) in pairs.iter().enumerate() {
+            if !known.contains(&name.as_str()) {
+                return Err(match LATER.iter().find(|later| *later == name) {
+                    Some(later) => Problem::not_implemented(&format!("?{later}=")),
+                    None => Problem::invalid_field(name, "unknown query parameter"),
+                });
+            }
+            if pairs[..place].iter().any(|(other, _)| other == name) {
+                return Err(Problem::invalid_field(name, "must be given once"));
+            }
+        }
+        Ok(Self(pairs))
+    }
+
+    /// The parameter with this name.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The parameter with this name, as a number from `least` to `most`.
+    ///
+    /// # Errors
+    ///
+    /// A problem that names it when it is something else.
+    pub fn number(&self, name: &str, least: u64, most: u64) -> Result<Option<u64>, Problem> {
+        let number = |text: &str| text.parse().ok().filter(|number| (least..=most).contains(number));
+        let refused = || Problem::invalid_field(name, format!("must be a number from {least} to {most}"));
+        self.text(name).map(|text| number(text).ok_or_else(refused)).transpose()
+    }
+
+    /// The parameter with this name, as a UUID.
+    ///
+    /// # Errors
+    ///
+    /// A problem that names it when it is something else.
+    pub fn uuid(&self, name: &str) -> Result<Option<Uuid>, Problem> {
+        let refused = |_| Problem::invalid_field(name, "must be a UUID");
+        self.text(name).map(|text| Uuid::try_parse(text).map_err(refused)).transpose()
+    }
+
+    /// The parameter with this name, as `true` or `false`; false when it is missing.
+    ///
+    /// # Errors
+    ///
+    /// A problem that names it when it is something else.
+    pub fn flag(&self, name: &str) -> Result<bool, Problem> {
+        match self.text(name) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(Problem::invalid_field(name, "must be true or false")),
+        }
+    }
+
+    /// The parameter with this name, as an RFC 3339 time.
+    ///
+    /// # Errors
+    ///
+    /// A problem that names it when it is something else.
+    pub fn moment(&self, name: &str) -> Result<Option<Timestamp>, Problem> {
+        let refused = || Problem::invalid_field(name, "must be an RFC 3339 time, such as 2026-01-31T12:00:00Z");
+        self.text(name).map(|text| crate::moment::parse(text).ok_or_else(refused)).transpose()
+    }
+
+    /// The parameter with this name, as one of the names of `choices`.
+    ///
+    /// # Errors
+    ///
+    /// A problem that names it and the choices when it is something else.
+    pub fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<Option<T>, Problem> {
+        let refused = || {
+            let names: Vec<_> = choices.iter().map(|(choice, _)| *choice).collect();
+            Problem::invalid_field(name, format!("must be one of {}", names.join(", ")))
+        };
+        let choose = |text: &str| choices.iter().find(|(choice, _)| *choice == text).map(|(_, value)| *value);
+        self.text(name).map(|text| choose(text).ok_or_else(refused)).transpose()
+    }
+}
