@@ -15,6 +15,8 @@ const ALLOWED: [(&str, &[&str]); 8] = [
             "inventory-application",
             "inventory-domain",
             "async-trait",
+            "crc32c",
+            "fastbloom",
             "jiff",
             "lru",
             "r2d2",

@@ -135,18 +135,11 @@ fn what_is_not_served_yet_is_refused_and_not_ignored() {
     let client = service.client();
     assert_eq!(client.add(1, 1, 5).status, 201);
     let good = json!({"product_id": id(1), "store_id": id(1), "quantity": 1, "reason": "x"});
-    for header in [("idempotency-key", "k"), ("if-match", "\"1\"")] {
-        assert_eq!(
-            post(&client, "stock", &[JSON, header], good.to_string().as_bytes()),
-            "501 not-implemented",
-            "{header:?}"
-        );
-    }
-    let mut counted = good.clone();
-    counted["counted_at"] = json!("2026-01-01T00:00:00Z");
-    assert_eq!(post(&client, "adjust", &[JSON], counted.to_string().as_bytes()), "501 not-implemented");
+    assert_eq!(post(&client, "stock?x=1", &[JSON], good.to_string().as_bytes()), "422 invalid-request x");
     let path = format!("/api/v1/inventory/products/{}/stores/{}", id(1), id(1));
-    assert_eq!(client.get(&format!("{path}?at=2026-01-01T00:00:00Z")).summary(), "501 not-implemented");
+    for parameter in ["min_version=1", "min_position=1", "consistency=strong"] {
+        assert_eq!(client.get(&format!("{path}?{parameter}")).summary(), "501 not-implemented", "{parameter}");
+    }
     assert_eq!(client.get(&format!("{path}?colour=red")).summary(), "422 invalid-request");
     assert_eq!(client.level(1, 1).level(), "5/0 v1", "nothing of it was done");
 }

@@ -36,6 +36,20 @@ function stocks.reserve(number)
     product_id(number), store_id, customer_id))
 end
 
+-- A batch of `count` reserves: stock after stock from `first` on, or all on that one when `is_hot`. With `key`, each has one of
+-- its own.
+function stocks.batch(first, count, is_hot, key)
+  local commands = {}
+  for place = 0, count - 1 do
+    local number = is_hot and first or (first + place) % stocks.count
+    local idempotency = key and string.format(',"idempotency_key":"%s-%d"', key, place) or ""
+    commands[#commands + 1] = string.format(
+      '{"op":"reserve","product_id":"%s","store_id":"%s","quantity":1,"customer_id":"%s"%s}',
+      product_id(number), store_id, customer_id, idempotency)
+  end
+  return post("/api/v1/batch", '{"commands":[' .. table.concat(commands, ",") .. ']}')
+end
+
 -- A function that returns each of `requests` in turn, for ever.
 function stocks.in_turn(requests)
   local last, count = 0, #requests

@@ -102,6 +102,19 @@ impl Client {
         self.try_post(command, body).unwrap_or_else(|error| panic!("{command}: {error}"))
     }
 
+    /// Posts JSON to a path below `/api/v1`, with these headers.
+    ///
+    /// # Panics
+    ///
+    /// When no answer came.
+    #[must_use]
+    pub fn post_with(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+        let mut all = vec![("content-type", "application/json")];
+        all.extend(headers);
+        let answer = self.send("POST", &format!("/api/v1{path}"), &all, body.to_string().as_bytes());
+        answer.unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
     /// Gets a path.
     ///
     /// # Panics

@@ -1,9 +1,11 @@
 //! Starts the real service for a test: the real binary, on a free port, with a data folder of its own.
 
 mod client;
+mod fill;
 mod running_service;
 
 pub use client::{Answer, Client};
+pub use fill::fill;
 pub use running_service::{RunningService, inventory, path_of};
 
 use uuid::Uuid;

@@ -1,6 +1,7 @@
 //! The service as a process.
 
 use std::env;
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -21,8 +22,12 @@ pub struct RunningService {
     process: Child,
     address: String,
     data: Arc<TempDir>,
+    settings: Vec<(String, String)>,
     lines: Arc<Mutex<Vec<Value>>>,
 }
+
+/// Which event store the services of the tests run on, where a test doesn't say: `INVENTORY_TEST_STORE`, else the default.
+const STORE: &str = "INVENTORY_TEST_STORE";
 
 /// The binary, built if it isn't.
 ///
@@ -78,13 +83,22 @@ impl RunningService {
         Self::start_on(Arc::new(data), arguments, settings)
     }
 
+    /// Starts on this data folder, with these settings.
+    #[must_use]
+    pub fn start_on_folder(data: TempDir, settings: &[(&str, &str)]) -> Self {
+        Self::start_on(Arc::new(data), &[], settings)
+    }
+
     fn start_on(data: Arc<TempDir>, arguments: &[&str], settings: &[(&str, &str)]) -> Self {
+        let store = env::var(STORE).ok().map(|kind| ("INVENTORY__EVENT_STORE__KIND".to_owned(), kind));
+        let given = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let settings: Vec<_> = store.into_iter().chain(given).collect();
         let mut process = inventory()
             .arg("serve")
             .args(arguments)
             .env("INVENTORY__SERVER__PORT", "0")
             .env("INVENTORY__DATA__DIR", data.path())
-            .envs(settings.iter().copied())
+            .envs(settings.iter().cloned())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("it can't be started: {error}"));
@@ -96,7 +110,7 @@ impl RunningService {
                 kept.lock().unwrap_or_else(PoisonError::into_inner).push(line);
             }
         });
-        let mut service = Self { process, address: String::new(), data, lines };
+        let mut service = Self { process, address: String::new(), data, settings, lines };
         let serving = service.wait_for("serving");
         service.address = serving["address"].as_str().map(str::to_owned).expect("the address is in the line");
         service
@@ -150,7 +164,7 @@ impl RunningService {
     #[must_use]
     pub fn kill_and_restart(mut self) -> Self {
         self.kill();
-        Self::start_on(Arc::clone(&self.data), &[], &[])
+        self.restart()
     }
 
     /// Kills it with SIGKILL.
@@ -190,10 +204,32 @@ impl RunningService {
         }
     }
 
+    /// What would start another one on the data of this one, which has ended.
+    #[must_use]
+    pub fn next_start(&self) -> Command {
+        let mut command = inventory();
+        command.arg("serve").env("INVENTORY__SERVER__PORT", "0").env("INVENTORY__DATA__DIR", self.data.path());
+        command.envs(self.settings.iter().cloned());
+        command
+    }
+
+    /// Takes the whole event log away from this one, which has ended.
+    ///
+    /// # Panics
+    ///
+    /// When there is none.
+    pub fn lose_the_log(&self) {
+        let journal = self.data().join("events");
+        let lost =
+            if journal.exists() { fs::remove_dir_all(journal) } else { fs::remove_file(self.data().join("events.db")) };
+        lost.unwrap_or_else(|error| panic!("there is no log: {error}"));
+    }
+
     /// Starts another one on the data of this one, which has ended.
     #[must_use]
     pub fn restart(self) -> Self {
-        Self::start_on(Arc::clone(&self.data), &[], &[])
+        let settings: Vec<_> = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        Self::start_on(Arc::clone(&self.data), &[], &settings)
     }
 }
 

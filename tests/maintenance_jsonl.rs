@@ -1,0 +1,126 @@
+//! The service on a journal of JSON lines: what its command line finds, copies and moves between stores.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use inventory_tests::{RunningService, fill, id, inventory};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const KIND: &str = "INVENTORY__EVENT_STORE__KIND";
+
+#[test]
+fn a_journal_is_proved_and_planted_damage_is_found() {
+    let folder = filled();
+    let sound = run(folder.path(), "jsonl", &["verify"]);
+    assert!(sound.status.success() && said(&sound).ends_with("nothing is wrong\n"), "{}", said(&sound));
+    assert!(!said(&sound).contains(" 0 snapshots"), "{}", said(&sound));
+    let log = folder.path().join("events/log/00000001.jsonl");
+    let whole = fs::read(&log).unwrap();
+    let text = String::from_utf8_lossy(&whole).into_owned();
+    let place = text.find("\"position\":9,").unwrap();
+    let mut damaged = whole.clone();
+    damaged[place + 30] ^= 1;
+    fs::write(&log, &damaged).unwrap();
+    let found = run(folder.path(), "jsonl", &["verify"]);
+    assert_eq!(found.status.code(), Some(1));
+    assert!(said(&found).contains("00000001.jsonl, line "), "{}", said(&found));
+    let refused = run(folder.path(), "jsonl", &["serve"]);
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && error.contains("00000001.jsonl, line "), "{error}");
+    fs::write(&log, &whole).unwrap();
+    let snapshot = fs::read_dir(folder.path().join("events/snapshots")).unwrap().next().unwrap().unwrap().path();
+    fs::write(&snapshot, fs::read_to_string(&snapshot).unwrap().replace("\"quantity\":", "\"quantity\":1")).unwrap();
+    assert!(run(folder.path(), "jsonl", &["verify"]).status.success(), "a snapshot that can't be read is none");
+    let other = run(folder.path(), "sqlite", &["serve"]);
+    let error = String::from_utf8_lossy(&other.stderr).into_owned();
+    assert!(error.contains("of kind jsonl, and event_store.kind is sqlite"), "{error}");
+}
+
+#[test]
+fn a_log_moves_between_a_journal_and_sqlite_and_back() {
+    let folder = filled();
+    let work = tempfile::tempdir().unwrap();
+    let mut from = (folder.path().to_owned(), "jsonl");
+    let mut exports = Vec::new();
+    let targets: Vec<TempDir> = (0..2).map(|_| tempfile::tempdir().unwrap()).collect();
+    for (target, kind) in targets.iter().zip(["sqlite", "jsonl"]) {
+        let file = work.path().join(format!("to-{kind}.jsonl"));
+        assert!(run(&from.0, from.1, &["export", file.to_str().unwrap()]).status.success());
+        let imported = run(target.path(), kind, &["import", file.to_str().unwrap()]);
+        assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
+        assert!(run(target.path(), kind, &["verify"]).status.success());
+        exports.push(fs::read_to_string(&file).unwrap());
+        from = (target.path().to_owned(), kind);
+    }
+    assert_eq!(exports[0], exports[1]);
+}
+
+#[test]
+fn a_journal_is_backed_up_while_it_is_written_and_restored() {
+    let service = RunningService::start_with(&[], &[(KIND, "jsonl")]);
+    fill(&service.client());
+    let work = tempfile::tempdir().unwrap();
+    let backup = work.path().join("backup");
+    let done = run(service.data(), "jsonl", &["backup", backup.to_str().unwrap()]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert_eq!(service.client().add(1, 1, 5).status, 201, "it goes on");
+    let target = tempfile::tempdir().unwrap();
+    let other = run(target.path(), "sqlite", &["restore", backup.to_str().unwrap()]);
+    assert!(String::from_utf8_lossy(&other.stderr).contains("of kind jsonl"));
+    let restored = run(target.path(), "jsonl", &["restore", backup.to_str().unwrap()]);
+    assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
+    assert!(run(target.path(), "jsonl", &["verify"]).status.success());
+    let again = RunningService::start_on_folder(target, &[(KIND, "jsonl")]);
+    assert_eq!(again.client().add(1, 1, 5).body["version"], service.client().level(1, 1).body["version"]);
+}
+
+#[test]
+fn each_stock_has_a_file_for_people() {
+    let folder = filled();
+    let file = folder.path().join(format!("events/inventory-{}-{}.jsonl", id(1), id(1)));
+    let text = fs::read_to_string(file).unwrap();
+    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(events.len() > 300 && events.iter().zip(1..).all(|(event, version)| event["version"] == version));
+    assert_eq!(events[0]["event_type"], "StockAddedEvent");
+}
+
+/// A data folder of a service that was stopped.
+fn filled() -> TempDir {
+    let settings = [(KIND, "jsonl"), ("INVENTORY__COMMAND_LOOP__SNAPSHOT_EVERY_EVENTS", "20")];
+    let mut service = RunningService::start_with(&[], &settings);
+    fill(&service.client());
+    service.ask_to_stop();
+    assert!(service.wait().success());
+    let to = tempfile::tempdir().unwrap();
+    copy(service.data(), to.path());
+    to
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target: PathBuf = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+fn run(data: &Path, kind: &str, arguments: &[&str]) -> Output {
+    inventory()
+        .args(arguments)
+        .env("INVENTORY__DATA__DIR", data)
+        .env(KIND, kind)
+        .env("INVENTORY__SERVER__PORT", "0")
+        .output()
+        .unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
