@@ -97,6 +97,58 @@ async fn a_last_batch_torn_at_every_byte() {
     }
 }
 
+/// The last segment is as much a part of the log as the others, whether it holds a batch yet or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_last_segment_that_is_gone_is_missed() {
+    let journal = Journal::new().await;
+    let segments = journal.segments();
+    fs::remove_file(&segments[1]).unwrap();
+    let refused = |error: JsonlOpenError| {
+        journal.is_named(&error, &segments[0], 0);
+        assert!(error.to_string().contains("segment 2, which is missing"), "{error}");
+    };
+    refused(journal.open().err().unwrap());
+    // A batch before the mark that is damaged as well is no last batch.
+    let mut damaged = journal.files[0].1.clone();
+    let at = last_start(&damaged) + 100;
+    damaged[at] ^= 1;
+    fs::write(&segments[0], &damaged).unwrap();
+    journal.is_named(&journal.open().err().unwrap(), &segments[0], at);
+    // The machine may have stopped before the mark was written: the next start writes it.
+    journal.restore();
+    let mut unmarked = journal.files[0].1.clone();
+    let end = unmarked.iter().rposition(|byte| *byte != 0).unwrap();
+    let mark = unmarked[..end].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+    unmarked[mark..].fill(0);
+    fs::write(&segments[0], &unmarked).unwrap();
+    let store = journal.open().unwrap();
+    assert_eq!(store.head().await.unwrap(), Position(12));
+    store.close().await;
+    drop(store);
+    fs::remove_file(&segments[1]).unwrap();
+    refused(journal.open().err().unwrap());
+}
+
+/// A line feed that is damaged joins two lines: the batch that ends with the first is still not lost in silence.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_line_feed_before_a_last_batch_without_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).unwrap();
+    store.append(Arc::new(vec![added(0, 0)])).await.unwrap();
+    let key = AppendKey { append_id: [1; 16], request_hash: [1; 16], result: Some(b"told".to_vec()) };
+    store.append(Arc::new(vec![AppendGroup { key: Some(key), streams: Vec::new(), ..added(0, 1) }])).await.unwrap();
+    store.close().await;
+    drop(store);
+    let segment = folder.path().join("events/log/00000001.jsonl");
+    let mut bytes = fs::read(&segment).unwrap();
+    let line_feed = last_start(&bytes) - 1;
+    assert_eq!(bytes[line_feed], b'\n');
+    bytes[line_feed] ^= 1;
+    fs::write(&segment, &bytes).unwrap();
+    let error = open(folder.path()).err().expect("a batch before the last one is damaged");
+    assert!(matches!(error, JsonlOpenError::Recovery(RecoveryError::Damaged { line: 3, .. })), "{error}");
+}
+
 /// A journal of two segments, and what is in it.
 struct Journal {
     folder: tempfile::TempDir,

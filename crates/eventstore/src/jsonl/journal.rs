@@ -16,11 +16,15 @@ use super::append_ids::{AppendIds, Known, outcome};
 use super::files::{Files, JournalFile};
 use super::index::{Head, Index, Segment};
 use super::line::{
-    Commit, CommittedKey, EventPlace, Header, Hex16, Place, to_hex, write_commit, write_event, write_header,
+    Commit, CommittedKey, EventPlace, Header, Hex16, MARK_BYTES, Place, mark_of, to_hex, write_commit, write_event,
+    write_header,
 };
 use super::reader::read_commit;
 use super::recovery::{JOURNAL_VERSION, Recovered, offset32, segment_path};
 use crate::event_codec::{encode_metadata, rfc3339};
+
+/// A header is shorter than this.
+const HEADER_BYTES_MAX: u64 = 512;
 
 /// Zeros are written so many at a time, where a dropped batch stood.
 static ZEROS: [u8; 65_536] = [0; 65_536];
@@ -76,6 +80,7 @@ impl Journal {
     ) -> io::Result<(Self, Arc<RwLock<Index>>)> {
         let Recovered { index, append_ids, dropped } = recovered;
         let last = index.segments.0.last().map(|segment| (segment.number, segment.end));
+        let before = index.segments.0.iter().rev().nth(1).map(|segment| (segment.number, segment.end));
         let index = Arc::new(RwLock::new(index));
         let (number, end) = last.unwrap_or((0, 0));
         let mut journal = Self {
@@ -109,6 +114,9 @@ impl Journal {
             }
             let bytes = path.metadata()?.len();
             journal.open = Some(OpenSegment { file, bytes });
+            if let Some((previous, end)) = before {
+                journal.mark_continued(previous, end)?; // The machine may have stopped before it was there.
+            }
         }
         Ok((journal, index))
     }
@@ -132,9 +140,13 @@ impl Journal {
         if encoded.commit.is_none() {
             return Ok(encoded.outcomes); // Nothing is left by it.
         }
-        let room = self.open.as_ref().map_or(0, |open| open.bytes.saturating_sub(self.end));
+        let room = self.open.as_ref().map_or(0, |open| open.bytes.saturating_sub(self.end + MARK_BYTES));
         if self.buffer.len() as u64 > room {
-            let bytes = self.segment_bytes.max(self.buffer.len() as u64 + 1_024);
+            let bytes = self.segment_bytes.max(self.buffer.len() as u64 + HEADER_BYTES_MAX + MARK_BYTES);
+            if bytes > u64::from(u32::MAX) {
+                let problem = format!("a batch of {} bytes is larger than a segment can be", self.buffer.len());
+                return Err(StoreError::Unavailable(problem.into()));
+            }
             if let Err(error) = self.start_segment(bytes, false) {
                 self.open = None;
                 return Err(unavailable(error));
@@ -144,7 +156,7 @@ impl Journal {
         let Some(open) = &self.open else { return Ok(encoded.outcomes) };
         if let Err(error) = open.file.write_all_at(&self.buffer, self.end) {
             self.open = None;
-            return Err(unavailable(error)); // The commit line, which comes last, isn't whole: the batch never counts.
+            return Err(StoreError::OutcomeUnknown(Box::new(error))); // What reached the disk before the machine stops, counts.
         }
         if let Err(error) = open.file.sync() {
             self.open = None;
@@ -283,11 +295,26 @@ impl Journal {
         file.sync()?;
         self.files.rename(&unfinished, &path)?;
         self.files.sync_folder(&self.folder)?;
+        let previous = (self.number, self.end);
         let (start, end) = (line.len() as u64, line.len() as u64);
         let segment = Segment { number, file: Arc::new(File::open(&path)?), start, end };
         self.index.write().unwrap_or_else(PoisonError::into_inner).segments.0.push(segment);
         (self.number, self.end) = (number, end);
         self.open = Some(OpenSegment { file, bytes });
-        Ok(())
+        match self.mark_continued(previous.0, previous.1) {
+            // What was left after a failure may be on a part of the disk that is gone.
+            Err(error) if !abandoned => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Says in the segment before the last one that another follows: if that were lost, nobody would miss it otherwise.
+    fn mark_continued(&self, previous: u32, end: u64) -> io::Result<()> {
+        if previous == 0 {
+            return Ok(());
+        }
+        let file = self.files.open(&segment_path(&self.folder, previous))?;
+        file.write_all_at(&mark_of(self.number), end)?;
+        file.sync()
     }
 }

@@ -5,6 +5,7 @@
 //! {"crc":"xxxxxxxx","previous":[0,0],"remaining":0,"position":1,"event_id":"…","event_type":"…","stream_id":"…","version":1,
 //!  "recorded_at":"…","data":{…},"metadata":{…}}
 //! {"crc":"xxxxxxxx","commit":{"start":101,"first":1,"last":1,"at":1764000000000,"keys":[…]}}
+//! {"crc":"xxxxxxxx","continued":2}
 //! ```
 //!
 //! What is read here was written here, so lines are read by their fixed order, which is quick; whoever damages one breaks
@@ -112,6 +113,27 @@ pub(super) fn from_hex(text: &str) -> Option<Vec<u8>> {
     pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
 }
 
+/// The mark behind a segment's last batch: the log goes on in another segment, which has to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Continued {
+    continued: u32,
+}
+
+/// What a mark takes at most; each segment keeps so much room for its own.
+pub(super) const MARK_BYTES: u64 = 64;
+
+/// The mark that the log goes on in this segment.
+pub(super) fn mark_of(segment: u32) -> Vec<u8> {
+    let mut line = Vec::new();
+    write_object(&mut line, &Continued { continued: segment });
+    line
+}
+
+/// Where lines may start in `bytes`, whatever is damaged around them.
+pub(super) fn starts(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    memchr::memmem::find_iter(bytes, START)
+}
+
 /// Begins a line behind what is in `out`; [`end`] it.
 fn begin(out: &mut Vec<u8>) -> usize {
     let start = out.len();
@@ -201,6 +223,8 @@ pub(super) enum Line<'a> {
     Header(Header),
     Event(EventLine<'a>),
     Commit(Commit),
+    /// The log goes on in the segment with this number.
+    Continued(u32),
 }
 
 /// An event's line, read as far as finding one's way takes.
@@ -249,6 +273,9 @@ pub(super) fn read(bytes: &[u8]) -> Option<Line<'_>> {
     let object = format!("{{{text}");
     if text.starts_with("\"commit\":") {
         return serde_json::from_str::<CommitLine>(&object).ok().map(|line| Line::Commit(line.commit));
+    }
+    if text.starts_with("\"continued\":") {
+        return serde_json::from_str::<Continued>(&object).ok().map(|line| Line::Continued(line.continued));
     }
     serde_json::from_str(&object).ok().map(Line::Header)
 }

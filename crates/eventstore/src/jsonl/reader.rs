@@ -246,7 +246,7 @@ pub(super) fn each_line(
                         }
                     }
                     Some(Line::Event(_) | Line::Commit(_)) => (),
-                    Some(Line::Header(_)) | None => return Err(no_event(place)),
+                    Some(Line::Header(_) | Line::Continued(_)) | None => return Err(no_event(place)),
                 }
             }
             offset += end as u64 + 1;

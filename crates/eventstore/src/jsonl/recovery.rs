@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use super::append_ids::AppendIds;
 use super::index::{Index, Segment};
-use super::line::{Commit, Header, Line, Place, read};
+use super::line::{Commit, Header, Line, Place, mark_of, read, starts};
 
 /// The version of the journal's form.
 pub(super) const JOURNAL_VERSION: u32 = 1;
@@ -176,6 +176,8 @@ enum Next {
     /// A line that is whole, and where the one after it starts.
     Event(Pending, u64, usize),
     Commit(Commit, usize),
+    /// The log goes on in another segment.
+    Continued(u32),
     /// Nothing but zeros.
     End,
     Damage(&'static str),
@@ -226,6 +228,11 @@ impl Scan {
                     self.line += 1;
                     recovered.index.extend_segment(segment, next as u64);
                 }
+                // Only the last segment is read so far: the others end where the next one says.
+                Next::Continued(number) if self.pending.is_empty() => {
+                    return Err(self.damaged(format!("the log goes on in segment {number}, which is missing")));
+                }
+                Next::Continued(_) => return self.damage(recovered, limit, "the batch has no end"),
                 Next::End if self.next.is_none() && self.pending.is_empty() => return Ok(()),
                 Next::End => return self.damage(recovered, limit, "the batch has no end"),
                 Next::Damage(problem) => return self.damage(recovered, limit, problem),
@@ -237,14 +244,16 @@ impl Scan {
         self.check_behind(limit)
     }
 
-    /// What a segment has behind its end, where another one follows it: nothing, unless it was left after a failure.
+    /// What a segment has behind its end, where another one follows it: the mark, or as much of it as was written before the machine
+    /// stopped, unless it was left after a failure.
     fn check_behind(&self, limit: usize) -> Result<(), RecoveryError> {
-        match self.next {
-            Some(next) if !next.abandoned && self.bytes[limit..].iter().any(|byte| *byte != 0) => {
-                Err(self.damaged("something stands behind the end of the segment".to_owned()))
-            }
-            _ => Ok(()),
+        let Some(next) = self.next.filter(|next| !next.abandoned) else { return Ok(()) };
+        let mark = mark_of(next.segment);
+        let expected = mark.iter().copied().chain(std::iter::repeat(0));
+        if self.bytes[limit..].iter().zip(expected).any(|(byte, expected)| *byte != 0 && *byte != expected) {
+            return Err(self.damaged("something stands behind the end of the segment".to_owned()));
         }
+        Ok(())
     }
 
     fn next_line(&self, limit: usize) -> Next {
@@ -252,7 +261,7 @@ impl Scan {
         if rest[0] == 0 {
             return if rest.iter().all(|byte| *byte == 0) { Next::End } else { Next::Damage("zeros stand in the log") };
         }
-        let Some(end) = rest.iter().position(|byte| *byte == b'\n') else { return Next::Damage("the line has no end") };
+        let Some(end) = memchr::memchr(b'\n', rest) else { return Next::Damage("the line has no end") };
         let next = self.offset + end + 1;
         match read(&rest[..end]) {
             Some(Line::Event(event)) => {
@@ -270,6 +279,7 @@ impl Scan {
                 Next::Event(pending, event.position.0, next)
             }
             Some(Line::Commit(commit)) => Next::Commit(commit, next),
+            Some(Line::Continued(number)) => Next::Continued(number),
             Some(Line::Header(_)) => Next::Damage("a header stands in the log"),
             None => Next::Damage("the line is damaged"),
         }
@@ -308,10 +318,16 @@ impl Scan {
         Ok(())
     }
 
-    /// Whether a batch that starts later than the one in hand is committed.
+    /// Whether a batch that starts later than the one in hand is committed, or the log goes on in another segment. The ends of lines
+    /// may be damaged as well, so each place is tried that looks like the start of one.
     fn has_later_commit(&self) -> bool {
-        let lines = self.bytes[self.offset..].split(|byte| *byte == b'\n');
-        lines.filter_map(read).any(|line| matches!(line, Line::Commit(commit) if commit.start > self.batch as u64))
+        let rest = &self.bytes[self.offset..];
+        let line = |start: usize| rest[start..].split(|byte| *byte == b'\n').next().and_then(read);
+        starts(rest).filter_map(line).any(|line| match line {
+            Line::Commit(commit) => commit.start > self.batch as u64,
+            Line::Continued(_) => true,
+            Line::Event(_) | Line::Header(_) => false,
+        })
     }
 
     fn damaged(&self, problem: String) -> RecoveryError {
