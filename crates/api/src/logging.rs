@@ -6,7 +6,7 @@
 pub mod business_events;
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Mutex;
 
 use inventory_application::ports::Clock;
 use slog::{Drain, Level, LevelFilter, Logger, PushFnValue, Record, o};
@@ -66,19 +66,23 @@ impl From<LogLevel> for Level {
 }
 
 /// Gathers what is written and puts it out as a whole when flushed, so that two writers never share a line.
-#[derive(Clone, Debug, Default)]
-struct WholeLines(Arc<Mutex<Vec<u8>>>);
+#[derive(Debug, Default)]
+struct WholeLines(Vec<u8>);
 
 impl Write for WholeLines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        self.0.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut out = io::stdout().lock();
-        let written = out.write_all(&lines).and_then(|()| out.flush());
-        lines.clear();
+        let written = put_out(&self.0);
+        self.0.clear();
         written
     }
+}
+
+/// Writes whole lines to standard output; nobody else's come between.
+fn put_out(lines: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(lines).and_then(|()| out.flush())
 }

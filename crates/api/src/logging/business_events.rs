@@ -1,6 +1,6 @@
 //! One line for every stock event that this node has committed.
 
-use std::io::{self, Write};
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,9 +10,10 @@ use inventory_application::StreamId;
 use inventory_application::ports::{AppendGroup, CommitListener, CommittedGroup};
 use inventory_domain::inventory::Event;
 use inventory_domain::{DomainEvent, Quantity, ReservationId, order, transfer};
-use slog::{Drain, Logger, error, info, o, warn};
+use slog::{Drain, Level, Logger, OwnedKVList, b, error, o, record, warn};
+use slog_json::Json;
 
-use super::{WholeLines, json_lines};
+use super::{json_lines, put_out};
 use crate::settings::{LogLevel, LogSettings};
 
 /// A batch on its way to the log.
@@ -90,13 +91,14 @@ impl CommitListener for BusinessEvents {
 }
 
 fn write(batches: &Receiver<Batch>, log: &Logger, dropped: &AtomicU64) {
-    let mut out = WholeLines::default();
-    let business = Logger::root(Mutex::new(json_lines(out.clone(), false)).fuse(), o!());
+    let mut lines = Vec::new();
     while let Ok((groups, committed)) = batches.recv() {
-        for done in committed {
-            write_group(&business, &groups[done.index], done);
+        let mut written = write_lines(&groups, committed, &mut lines);
+        if written.is_ok() {
+            written = put_out(&lines);
         }
-        if let Err(failure) = out.flush() {
+        lines.clear();
+        if let Err(failure) = written {
             error!(log, "business_log_failed"; "cause" => failure.to_string());
         }
         match dropped.swap(0, Ordering::Relaxed) {
@@ -106,8 +108,19 @@ fn write(batches: &Receiver<Batch>, log: &Logger, dropped: &AtomicU64) {
     }
 }
 
+/// Straight into memory that nobody shares: a line is put together from dozens of pieces.
+fn write_lines(groups: &[AppendGroup], committed: Vec<CommittedGroup>, lines: &mut Vec<u8>) -> io::Result<()> {
+    let (json, nothing_more) = (json_lines(lines, false), o!().into());
+    committed.into_iter().try_for_each(|done| write_group(&json, &nothing_more, &groups[done.index], done))
+}
+
 /// The group's events, the last one at `done.position`.
-fn write_group(log: &Logger, group: &AppendGroup, done: CommittedGroup) {
+fn write_group(
+    json: &Json<&mut Vec<u8>>,
+    nothing_more: &OwnedKVList,
+    group: &AppendGroup,
+    done: CommittedGroup,
+) -> io::Result<()> {
     let request_id = group.metadata.request_id.as_deref().unwrap_or_default();
     let mut position = done.position.0 - group.event_count() as u64;
     for appended in &group.streams {
@@ -116,7 +129,8 @@ fn write_group(log: &Logger, group: &AppendGroup, done: CommittedGroup) {
         for (event, version) in appended.events.iter().zip(appended.expected.version() + 1..) {
             position += 1;
             let Said { name, quantity, reservation_id } = said_of(&event.event);
-            info!(log, "{}", name;
+            let name = format_args!("{name}");
+            let values = b!(
                 "position" => position,
                 "version" => version,
                 "transfer_id" => match appended.stream {
@@ -132,8 +146,10 @@ fn write_group(log: &Logger, group: &AppendGroup, done: CommittedGroup) {
                 "store_id" => store_id.map(|id| id.to_string()),
                 "product_id" => product_id.map(|id| id.to_string()),
                 "request_id" => request_id);
+            json.log(&record!(Level::Info, "", &name, values), nothing_more)?;
         }
     }
+    Ok(())
 }
 
 /// An event's name in the log, the units that it moved (or counted), and the reservation that it is about.
