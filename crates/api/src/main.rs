@@ -4,6 +4,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use inventory_api::command_line::CommandLine;
+use tikv_jemallocator::Jemalloc;
+
+/// A command is dozens of small allocations on one thread that another one frees; `benches/README.md` has the figures.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     match inventory_api::run::run(CommandLine::parse()) {
