@@ -3,20 +3,26 @@
 //! Every format that was ever written is read for ever: the schema version stands in the metadata, and an old format is
 //! turned into today's event here, on reading. `tests/stored_formats` keeps one file of each.
 
-use std::fmt;
+mod metadata;
+mod moment;
 
-use inventory_application::ports::Metadata;
 use inventory_domain::inventory::{Event, ReleaseCause};
 use inventory_domain::order::{self, OrderLine, OrderLines, OrderReleaseCause};
 use inventory_domain::transfer::{self, Route};
 use inventory_domain::{
     CustomerId, DomainEvent, HoldFor, OrderId, ProductId, Quantity, Reason, ReservationId, StockId, StockQuantity,
-    StoreId, Timestamp, TransferId,
+    StoreId, TransferId,
 };
-use serde::de::{Error as _, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
+
+use self::moment::Moment;
+
+pub(crate) use self::metadata::{MetadataDecoder, MetadataEncoder};
+pub use self::metadata::{decode_metadata, decode_schema_version, encode_metadata};
+pub use self::moment::rfc3339;
 
 /// The version of the formats that are written today.
 ///
@@ -281,52 +287,6 @@ pub fn decode_event(event_type: &str, schema_version: u32, data: &str) -> Result
     decoded.map_err(|source| CodecError::Malformed { part: event_type.to_owned(), source })
 }
 
-/// Writes the metadata behind what is in `out`.
-pub fn encode_metadata(metadata: &Metadata, out: &mut Vec<u8>) {
-    let stored = StoredMetadata {
-        schema_version: SCHEMA_VERSION,
-        request_id: metadata.request_id.as_deref().map(Into::into),
-        trace_id: metadata.trace_id.as_deref().map(Into::into),
-        actor: metadata.actor.as_deref().map(Into::into),
-        idempotency_key: metadata.idempotency_key.as_deref().map(Into::into),
-    };
-    write(out, &stored);
-}
-
-/// The metadata, and the schema version of the event that it stands beside.
-///
-/// # Errors
-///
-/// [`CodecError::Malformed`].
-pub fn decode_metadata(stored: &str) -> Result<(Metadata, u32), CodecError> {
-    let stored: StoredMetadata<'_> = serde_json::from_str(stored).map_err(malformed_metadata)?;
-    let metadata = Metadata {
-        request_id: stored.request_id.map(Into::into),
-        trace_id: stored.trace_id.map(Into::into),
-        actor: stored.actor.map(Into::into),
-        idempotency_key: stored.idempotency_key.map(Into::into),
-    };
-    Ok((metadata, stored.schema_version))
-}
-
-/// The schema version alone, for who needs no more of the metadata.
-///
-/// # Errors
-///
-/// [`CodecError::Malformed`].
-pub fn decode_schema_version(stored: &str) -> Result<u32, CodecError> {
-    #[derive(Deserialize)]
-    struct Version {
-        schema_version: u32,
-    }
-    let Version { schema_version } = serde_json::from_str(stored).map_err(malformed_metadata)?;
-    Ok(schema_version)
-}
-
-fn malformed_metadata(source: serde_json::Error) -> CodecError {
-    CodecError::Malformed { part: "metadata".to_owned(), source }
-}
-
 const STOCK_ADDED: &str = "StockAddedEvent";
 const STOCK_RESERVED: &str = "StockReservedEvent";
 const STOCK_COMMITTED: &str = "StockCommittedEvent";
@@ -345,19 +305,6 @@ const TRANSFER_CANCELLED: &str = "TransferCancelledEvent";
 
 /// Text that is borrowed where JSON lets it be.
 type Text<'a> = std::borrow::Cow<'a, str>;
-
-#[derive(Serialize, Deserialize)]
-struct StoredMetadata<'a> {
-    schema_version: u32,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    request_id: Option<Text<'a>>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    trace_id: Option<Text<'a>>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    actor: Option<Text<'a>>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    idempotency_key: Option<Text<'a>>,
-}
 
 #[derive(Serialize, Deserialize)]
 struct StockAdded<'a> {
@@ -480,49 +427,6 @@ struct Units {
 
 #[derive(Serialize, Deserialize)]
 struct Nothing {}
-
-/// A moment as RFC 3339 in UTC with milliseconds.
-#[must_use]
-pub fn rfc3339(moment: Timestamp) -> String {
-    Moment(moment).to_string()
-}
-
-/// A moment as RFC 3339 in UTC with milliseconds.
-#[derive(Clone, Copy)]
-struct Moment(Timestamp);
-
-impl fmt::Display for Moment {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Moments beyond the calendar (year 9999) are shown as its last one: holds are a day long at most.
-        let moment = jiff::Timestamp::from_millisecond(self.0.millis()).unwrap_or(jiff::Timestamp::MAX);
-        write!(formatter, "{moment:.3}")
-    }
-}
-
-impl Serialize for Moment {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Moment {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Written;
-        impl Visitor<'_> for Written {
-            type Value = Moment;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an RFC 3339 time")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, given: &str) -> Result<Moment, E> {
-                let moment: jiff::Timestamp = given.parse().map_err(E::custom)?;
-                Ok(Moment(Timestamp::from_millis(moment.as_millisecond())))
-            }
-        }
-        deserializer.deserialize_str(Written)
-    }
-}
 
 /// Serializing these plain structs into memory has no way to fail.
 fn write(out: &mut Vec<u8>, value: &impl Serialize) {

@@ -21,7 +21,7 @@ use super::line::{
 };
 use super::reader::read_commit;
 use super::recovery::{JOURNAL_VERSION, Recovered, offset32, segment_path};
-use crate::event_codec::{encode_metadata, rfc3339};
+use crate::event_codec::{MetadataEncoder, rfc3339};
 
 /// A header is shorter than this.
 const HEADER_BYTES_MAX: u64 = 512;
@@ -45,7 +45,7 @@ pub(super) struct Journal {
     /// Reused from batch to batch.
     buffer: Vec<u8>,
     data: Vec<u8>,
-    metadata: Vec<u8>,
+    metadata: MetadataEncoder,
 }
 
 /// The segment that is written.
@@ -95,7 +95,7 @@ impl Journal {
             end,
             buffer: Vec::new(),
             data: Vec::new(),
-            metadata: Vec::new(),
+            metadata: MetadataEncoder::default(),
         };
         if number == 0 {
             journal.start_segment(segment_bytes, false)?;
@@ -194,12 +194,9 @@ impl Journal {
                 continue;
             }
             let mut remaining = group.event_count() as u64;
-            self.metadata.clear();
-            if remaining > 0 {
-                encode_metadata(&group.metadata, &mut self.metadata);
-                if recorded.0 != Some(group.recorded_at) {
-                    recorded = (Some(group.recorded_at), rfc3339(group.recorded_at));
-                }
+            let metadata = self.metadata.encode(&group.metadata);
+            if recorded.0 != Some(group.recorded_at) {
+                recorded = (Some(group.recorded_at), rfc3339(group.recorded_at));
             }
             let mut last = None;
             for part in &group.streams {
@@ -214,7 +211,7 @@ impl Journal {
                         position,
                         version: head.version,
                         recorded_at: &recorded.1,
-                        metadata: &self.metadata,
+                        metadata,
                     };
                     write_event(&mut self.buffer, part, new, &place, &mut self.data);
                     head.place = Place { segment: self.number, offset: offset32(offset) };

@@ -1,18 +1,18 @@
 //! Reads streams and the log, up to what is acknowledged.
 
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
 
 use inventory_application::ports::{LoadedStream, PastEvent, RecordedEvent, StoreError};
 use inventory_application::{EventId, Position, StreamId};
 use inventory_domain::{DomainEvent, Timestamp};
+use memchr::{memchr, memchr_iter, memrchr};
 use thiserror::Error;
 
 use super::index::{Head, Segment, Segments};
 use super::line::{Commit, EventLine, Line, Place, read};
 use super::recovery::parse_moment;
 use super::snapshots::KeptState;
-use crate::event_codec::{CodecError, decode_event, decode_metadata, decode_schema_version};
+use crate::event_codec::{CodecError, MetadataDecoder, decode_event, decode_schema_version};
 
 /// What is read for one line at first; most are shorter.
 const LINE_BYTES: usize = 1_024;
@@ -46,7 +46,7 @@ fn line_at(segment: &Segment, place: Place, buffer: &mut Vec<u8>) -> Result<(), 
         buffer.resize(wanted.min(left), 0);
         let whole = segment.file.read_exact_at(buffer, offset);
         whole.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
-        match buffer.iter().position(|byte| *byte == b'\n') {
+        match memchr(b'\n', buffer) {
             Some(end) => {
                 buffer.truncate(end);
                 return Ok(());
@@ -102,7 +102,8 @@ impl<'a> Walk<'a> {
             }
             let recorded_at = parse_moment(line.recorded_at).ok_or_else(|| no_event(place))?;
             let event = decode(line, place)?;
-            let (version, position, event_id) = (line.version, line.position, line.event_id);
+            let event_id = line.event_id().ok_or_else(|| no_event(place))?;
+            let (version, position) = (line.version, line.position);
             Ok((Step { version, position, event_id, recorded_at, event }, line.previous))
         })?;
         self.at = Head { version: expected - 1, place: previous };
@@ -177,11 +178,11 @@ pub(super) fn stream_page(
             places.push(place);
         }
     }
-    let mut buffer = Vec::new();
+    let (mut buffer, mut decoder) = (Vec::new(), Decoder::default());
     let read_one = |place: Place| {
         line_at(segments.get(place.segment).ok_or_else(|| no_event(place))?, place, &mut buffer)?;
         match read(&buffer) {
-            Some(Line::Event(line)) => recorded(&line, place),
+            Some(Line::Event(line)) => decoder.recorded(&line, place),
             _ => Err(no_event(place)),
         }
     };
@@ -195,9 +196,9 @@ pub(super) fn read_log(
     after: Position,
     limit: usize,
 ) -> Result<Vec<RecordedEvent>, StoreError> {
-    let mut page = Vec::new();
+    let (mut page, mut decoder) = (Vec::new(), Decoder::default());
     each_line(segments, from, after, &mut |line, place| {
-        page.push(recorded(line, place)?);
+        page.push(decoder.recorded(line, place)?);
         Ok(page.len() < limit || line.remaining > 0)
     })?;
     Ok(page)
@@ -224,7 +225,7 @@ pub(super) fn each_line(
             buffer.resize(wanted.min(left), 0);
             let whole = segment.file.read_exact_at(&mut buffer, offset);
             whole.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
-            let Some(end) = buffer.iter().rposition(|byte| *byte == b'\n') else {
+            let Some(end) = memrchr(b'\n', &buffer) else {
                 if wanted >= left {
                     return Err(no_event(Place {
                         segment: segment.number,
@@ -235,10 +236,11 @@ pub(super) fn each_line(
                 continue;
             };
             let mut start = 0;
-            for line in buffer[..end].split(|byte| *byte == b'\n') {
+            for line_end in memchr_iter(b'\n', &buffer[..=end]) {
                 let at = usize::try_from(offset).unwrap_or(0) + start;
                 let place = Place { segment: segment.number, offset: super::recovery::offset32(at) };
-                start += line.len() + 1;
+                let line = &buffer[start..line_end];
+                start = line_end + 1;
                 match read(line) {
                     Some(Line::Event(event)) if event.position > after => {
                         if !take(&event, place)? {
@@ -266,18 +268,34 @@ fn undecodable(line: &EventLine<'_>, source: CodecError) -> StoreError {
     damaged(Damage::Event { stream: line.stream, version: line.version, position: line.position, source })
 }
 
-fn recorded(line: &EventLine<'_>, place: Place) -> Result<RecordedEvent, StoreError> {
-    let (data, metadata) = line.parts().ok_or_else(|| no_event(place))?;
-    let (metadata, schema_version) = decode_metadata(metadata).map_err(|source| undecodable(line, source))?;
-    let event = decode_event(line.event_type, schema_version, data).map_err(|source| undecodable(line, source))?;
-    Ok(RecordedEvent {
-        position: line.position,
-        event_id: line.event_id,
-        stream: line.stream,
-        version: line.version,
-        recorded_at: parse_moment(line.recorded_at).ok_or_else(|| no_event(place))?,
-        event,
-        remaining: line.remaining,
-        metadata: Arc::new(metadata),
-    })
+/// Decodes events that follow one another: those of one batch have the same time and mostly the same metadata.
+#[derive(Default)]
+struct Decoder {
+    metadata: MetadataDecoder,
+    last_moment: (String, Timestamp),
+}
+
+impl Decoder {
+    fn recorded(&mut self, line: &EventLine<'_>, place: Place) -> Result<RecordedEvent, StoreError> {
+        let (data, metadata) = line.parts().ok_or_else(|| no_event(place))?;
+        let (metadata, schema_version) = self.metadata.decode(metadata).map_err(|source| undecodable(line, source))?;
+        let event = decode_event(line.event_type, schema_version, data).map_err(|source| undecodable(line, source))?;
+        Ok(RecordedEvent {
+            position: line.position,
+            event_id: line.event_id().ok_or_else(|| no_event(place))?,
+            stream: line.stream,
+            version: line.version,
+            recorded_at: self.moment(line.recorded_at).ok_or_else(|| no_event(place))?,
+            event,
+            remaining: line.remaining,
+            metadata,
+        })
+    }
+
+    fn moment(&mut self, text: &str) -> Option<Timestamp> {
+        if self.last_moment.0 != text {
+            self.last_moment = (text.to_owned(), parse_moment(text)?);
+        }
+        Some(self.last_moment.1)
+    }
 }

@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -59,7 +60,14 @@ impl StreamFiles {
         let (stop, failure) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(None)));
         let (stopped, said) = (Arc::clone(&stop), Arc::clone(&failure));
         let thread = thread::Builder::new().name("stream-files".into()).spawn(move || {
-            let mut writer = Writer { folder, open_max, open: LruCache::unbounded(), cut: HashSet::new(), position: 0 };
+            let mut writer = Writer {
+                folder,
+                page: Page::default(),
+                open_max,
+                open: LruCache::unbounded(),
+                cut: HashSet::new(),
+                position: 0,
+            };
             let mut is_ready = false;
             loop {
                 // Before the look: what is acknowledged until a stop is still written.
@@ -98,8 +106,51 @@ impl StreamFiles {
     }
 }
 
+/// What is to be written, put together in memory that is used again for the next page.
+#[derive(Default)]
+struct Page {
+    text: Vec<u8>,
+    /// Where each stream's lines are in the text.
+    pieces: HashMap<StreamId, Vec<Range<usize>>>,
+    /// One stream's lines, where they are not in one piece.
+    together: Vec<u8>,
+}
+
+impl Page {
+    fn clear(&mut self) {
+        self.text.clear();
+        self.pieces.clear();
+    }
+
+    fn add(&mut self, stream: StreamId, shown: &[u8]) {
+        let start = self.text.len();
+        self.text.push(b'{');
+        self.text.extend(shown);
+        self.text.push(b'\n');
+        let pieces = self.pieces.entry(stream).or_default();
+        match pieces.last_mut() {
+            Some(last) if last.end == start => last.end = self.text.len(),
+            _ => pieces.push(start..self.text.len()),
+        }
+    }
+
+    fn each_stream(&mut self, mut write: impl FnMut(StreamId, &[u8]) -> io::Result<()>) -> io::Result<()> {
+        for (stream, pieces) in &self.pieces {
+            if let [piece] = &pieces[..] {
+                write(*stream, &self.text[piece.clone()])?;
+            } else {
+                self.together.clear();
+                pieces.iter().for_each(|piece| self.together.extend(&self.text[piece.clone()]));
+                write(*stream, &self.together)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 struct Writer {
     folder: PathBuf,
+    page: Page,
     open_max: usize,
     open: LruCache<StreamId, File>,
     /// Streams whose files have been cut back since the start.
@@ -133,16 +184,14 @@ impl Writer {
     /// Writes all that is acknowledged and not written yet.
     fn follow(&mut self, index: &RwLock<Index>) -> io::Result<()> {
         loop {
-            let mut lines: HashMap<StreamId, Vec<u8>> = HashMap::new();
+            let mut page = std::mem::take(&mut self.page);
+            page.clear();
             let (mut count, mut last) = (0, self.position);
             let from = index.read().unwrap_or_else(PoisonError::into_inner).log_from(Position(self.position));
             if let Some((place, segments)) = from {
                 let read = each_line(&segments, place, Position(self.position), &mut |line, _| {
                     if line.stream.stock_id().is_some() {
-                        let text = lines.entry(line.stream).or_default();
-                        text.push(b'{');
-                        text.extend(line.shown);
-                        text.push(b'\n');
+                        page.add(line.stream, line.shown);
                     }
                     (count, last) = (count + 1, line.position.0);
                     Ok(count < PAGE)
@@ -152,9 +201,8 @@ impl Writer {
             if count == 0 {
                 return Ok(());
             }
-            for (stream, text) in lines {
-                self.write(stream, &text)?;
-            }
+            page.each_stream(|stream, text| self.write(stream, text))?;
+            self.page = page;
             self.position = last;
             self.keep_checkpoint()?;
         }

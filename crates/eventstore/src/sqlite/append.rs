@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use super::append_ids::AppendIds;
 use super::schema::{MARK_EVERY, stream_to_blob};
-use crate::event_codec::{encode_event, encode_metadata};
+use crate::event_codec::{MetadataEncoder, encode_event};
 
 /// Why a batch was not appended, and what is known of it.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub(super) struct Heads {
     last_key: i64,
     /// Reused from event to event.
     data: Vec<u8>,
-    metadata: Vec<u8>,
+    metadata: MetadataEncoder,
 }
 
 impl Heads {
@@ -51,7 +51,14 @@ impl Heads {
         let last_key = connection.query_row("SELECT ifnull(max(key), 0) FROM streams", [], |row| row.get(0))?;
         let by_stream = LruCache::unbounded();
         let last_position = Position(position.cast_unsigned());
-        Ok(Self { by_stream, streams_max, last_position, last_key, data: Vec::new(), metadata: Vec::new() })
+        Ok(Self {
+            by_stream,
+            streams_max,
+            last_position,
+            last_key,
+            data: Vec::new(),
+            metadata: MetadataEncoder::default(),
+        })
     }
 
     pub(super) fn last_position(&self) -> Position {
@@ -214,11 +221,8 @@ fn insert(
     moved: &mut Vec<StreamId>,
 ) -> rusqlite::Result<Option<Position>> {
     let mut remaining = group.event_count().cast_signed();
-    let mut metadata = std::mem::take(&mut heads.metadata);
-    metadata.clear();
-    if remaining > 0 {
-        encode_metadata(&group.metadata, &mut metadata);
-    }
+    let mut encoder = std::mem::take(&mut heads.metadata);
+    let metadata = text(encoder.encode(&group.metadata))?;
     let mut last = None;
     for append in group.streams.iter().filter(|append| !append.events.is_empty()) {
         let mut head = *heads.of(transaction, append.stream)?;
@@ -249,7 +253,7 @@ fn insert(
                 new.event_id.0.as_bytes(),
                 event_type,
                 text(&heads.data)?,
-                text(&metadata)?,
+                metadata,
             ])?;
             head.position = heads.last_position;
             if head.version.is_multiple_of(MARK_EVERY) {
@@ -269,7 +273,7 @@ fn insert(
         head.key = Some(key);
         *heads.of(transaction, append.stream)? = head;
     }
-    heads.metadata = metadata;
+    heads.metadata = encoder;
     Ok(last)
 }
 

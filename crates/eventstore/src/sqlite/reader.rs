@@ -1,7 +1,5 @@
 //! Reads streams and the log, each in one read transaction.
 
-use std::sync::Arc;
-
 use inventory_application::ports::{LoadedStream, PastEvent, RecordedEvent, StoreError};
 use inventory_application::{EventId, Position, StreamId};
 use inventory_domain::{DomainEvent, StockId, Timestamp};
@@ -11,7 +9,7 @@ use uuid::Uuid;
 
 use super::schema::{stream_of_blob, stream_to_blob};
 use super::snapshots;
-use crate::event_codec::{CodecError, decode_event, decode_metadata, decode_schema_version};
+use crate::event_codec::{CodecError, MetadataDecoder, decode_event, decode_schema_version};
 
 /// What is stored can't be right.
 #[derive(Debug, Error)]
@@ -262,7 +260,7 @@ fn read_page(
     )?;
     let after = i64::try_from(after.0).unwrap_or(i64::MAX); // Nothing stands beyond that.
     let mut rows = page.query([after, limit])?;
-    let mut remaining: i64 = 0;
+    let (mut remaining, mut decoder): (i64, _) = (0, MetadataDecoder::default());
     while let Some(row) = rows.next()? {
         let position: i64 = row.get(0)?;
         let stream = row.get_ref(1)?.as_blob_or_null().map_err(rusqlite::Error::from)?.and_then(stream_of_blob);
@@ -270,7 +268,7 @@ fn read_page(
         let version = row.get::<_, i64>(2)?.cast_unsigned();
         let damage = |source| Damage::Event { stream, version, position, source };
         let (metadata, schema_version) =
-            decode_metadata(row.get_ref(8)?.as_str().map_err(rusqlite::Error::from)?).map_err(damage)?;
+            decoder.decode(row.get_ref(8)?.as_str().map_err(rusqlite::Error::from)?).map_err(damage)?;
         let event = text(row, 6).and_then(|name| decode_event(name, schema_version, text(row, 7)?)).map_err(damage)?;
         remaining = row.get(3)?;
         events.push(RecordedEvent {
@@ -281,7 +279,7 @@ fn read_page(
             recorded_at: Timestamp::from_millis(row.get(4)?),
             event,
             remaining: remaining.cast_unsigned(),
-            metadata: Arc::new(metadata),
+            metadata,
         });
     }
     Ok(remaining)
