@@ -63,7 +63,11 @@ impl AcknowledgedLevels {
     /// Takes in levels, each with the position of the stock's last event, in the order of the log.
     pub(crate) fn acknowledge(&self, levels: Vec<(StockId, Level, Position)>) {
         let mut inner = self.lock();
-        for (stock_id, level, position) in levels {
+        let mut levels = levels.into_iter().peekable();
+        while let Some((stock_id, level, position)) = levels.next() {
+            if levels.peek().is_some_and(|(next, ..)| *next == stock_id) {
+                continue; // Overtaken before anybody could see it: a hot stock has one entry a batch.
+            }
             let stores = inner.levels.entry(stock_id.product_id).or_default();
             stores.insert(stock_id.store_id, Entry { level, position });
             inner.by_position.push_back((position, stock_id));

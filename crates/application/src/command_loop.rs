@@ -152,7 +152,8 @@ impl CommandLoop {
 
     /// Decides what is ready and hands it to the store as one batch.
     fn write_what_is_ready(&mut self) {
-        let mut batch = Batch::default();
+        let requests: usize = self.ready.iter().map(|unit| unit.all().len()).sum();
+        let mut batch = Batch::new(&self.ports, requests.min(self.settings.batch_commands_max));
         let mut deferred = Vec::new();
         while let Some(unit) = self.ready.front() {
             // A unit is never split over two batches, so one that is too large for what is left waits for the next.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use inventory_domain::{DomainEvent, Level, OrderId, StockId};
+use inventory_domain::{DomainEvent, Level, OrderId, Timestamp};
 use tokio::time::Instant;
 
 use super::CommandLoopPorts;
@@ -10,19 +10,20 @@ use super::deciding::{Draft, Need, Told, Undecided, answer, draft, draft_expiry}
 use super::remembered::{read_answer, write_answer};
 use super::request::{Answer, CommandError};
 use super::waiting::{Verdict, Waiting};
-use super::working_states::{Aggregate, WorkingStates};
-use crate::Position;
+use super::working_states::{Aggregate, WorkingState, WorkingStates};
 use crate::ports::{
     AppendGroup, AppendKey, AppendOutcome, CommittedGroup, ExpectedVersion, Metadata, NewEvent, Snapshot, StoreError,
     StreamAppend,
 };
+use crate::{Position, StreamId};
 
-/// Requests that are decided, each with the group that its verdict rests on: the one at the same place.
-#[derive(Default)]
+/// Requests that are decided at one moment, each with the group that its verdict rests on: the one at the same place.
 pub(super) struct Batch {
     groups: Arc<Vec<AppendGroup>>,
     decided: Vec<Decided>,
     weight: usize,
+    clock: Timestamp,
+    instant: Instant,
 }
 
 /// A request and what it is to be told once its group is durable; nobody has asked for what had to be done first.
@@ -53,6 +54,17 @@ pub(super) struct Settled {
 }
 
 impl Batch {
+    /// A batch that is decided now, with room for so many requests.
+    pub(super) fn new(ports: &CommandLoopPorts, requests: usize) -> Self {
+        Self {
+            groups: Arc::new(Vec::with_capacity(requests)),
+            decided: Vec::with_capacity(requests),
+            weight: 0,
+            clock: ports.clock.now(),
+            instant: Instant::now(),
+        }
+    }
+
     /// Over how many streams its groups are spread, a stream counted once for each group.
     pub(super) fn weight(&self) -> usize {
         self.weight
@@ -71,12 +83,12 @@ impl Batch {
     ///
     /// A verdict that rests on durable events alone, with nobody else to change them, is answered at once.
     pub(super) fn decide(&mut self, waiting: Waiting, states: &mut WorkingStates, ports: &CommandLoopPorts) -> Step {
-        if waiting.deadline <= Instant::now() {
+        if waiting.deadline <= self.instant {
             waiting.answer(Err(CommandError::WaitedTooLong));
             return Step::Done;
         }
         let drafted = loop {
-            match draft(&waiting, states, ports.clock.now()) {
+            match draft(&waiting, states, self.clock) {
                 Ok(drafted) => break drafted,
                 Err(Undecided::Needs(needs)) => return Step::Blocked(waiting, needs),
                 Err(Undecided::ExpireFirst(order_id)) => match self.expire(order_id, states, ports) {
@@ -114,7 +126,7 @@ impl Batch {
         states: &mut WorkingStates,
         ports: &CommandLoopPorts,
     ) -> Result<(), Undecided> {
-        let drafted = draft_expiry(order_id, states, ports.clock.now())?;
+        let drafted = draft_expiry(order_id, states, self.clock)?;
         if drafted.parts.iter().all(|(_, events)| events.is_empty()) {
             return Err(Undecided::ExpireFirst(order_id)); // Nothing to expire: what is held doesn't fit the order.
         }
@@ -170,28 +182,28 @@ impl Batch {
             }
         };
         let Self { groups, decided, .. } = self;
-        let (mut acknowledged, mut committed) = (Vec::new(), Vec::new());
+        let mut acknowledged = Vec::with_capacity(decided.len());
+        let mut committed = Vec::with_capacity(decided.len());
         let mut answers = Vec::with_capacity(decided.len());
         for (index, (decided, outcome)) in decided.into_iter().zip(outcomes).enumerate() {
             let Decided { waiting, mut verdict, levels } = decided;
             let group = &groups[index];
             match outcome {
                 AppendOutcome::Appended { position } => {
-                    let stocks = stand(group, position, states);
-                    acknowledged.extend(stocks.iter().zip(levels).map(|((stock, at), level)| (*stock, level, *at)));
+                    let asked = waiting.as_ref().map(|waiting| waiting.request.ask.stream());
+                    let mut levels = levels.into_iter();
+                    let stands_at = stand(group, position, states, |stream, state, has_events| {
+                        if has_events && let Some(stock_id) = stream.stock_id() {
+                            acknowledged.extend(levels.next().map(|level| (stock_id, level, state.position)));
+                            settled.snapshots.extend(state.snapshot_due(stock_id, snapshot_every_events));
+                        }
+                        asked == Some(stream)
+                    });
                     if let Some(position) = position {
                         committed.push(CommittedGroup { index, position });
                     }
-                    if let (Ok(answer), Some(waiting)) = (&mut verdict, &waiting)
-                        && let Some(state) = states.get(waiting.request.ask.stream())
-                    {
-                        answer.set_position(state.position);
-                    }
-                    for (stock_id, _) in stocks {
-                        let due = states
-                            .get(stock_id.into())
-                            .and_then(|state| state.snapshot_due(stock_id, snapshot_every_events));
-                        settled.snapshots.extend(due);
+                    if let (Ok(answer), Some(stands_at)) = (&mut verdict, stands_at) {
+                        answer.set_position(stands_at);
                     }
                     answers.extend(waiting.map(|waiting| (waiting, verdict)));
                 }
@@ -254,19 +266,28 @@ fn told(
     verdict.and_then(|told| answer(told, states, ask, recorded_at).ok_or(CommandError::Abandoned))
 }
 
-/// The group's events are durable up to `position` (`None`: it has none); returns the stocks that it has changed, each with
-/// where its last event stands.
-fn stand(group: &AppendGroup, position: Option<Position>, states: &mut WorkingStates) -> Vec<(StockId, Position)> {
-    let mut stocks = Vec::new();
+/// The group's events are durable up to `position` (`None`: it has none). Each state is shown to `is_asked`, with whether the group
+/// has events of it; returns where the stream stands of which it says yes.
+fn stand(
+    group: &AppendGroup,
+    position: Option<Position>,
+    states: &mut WorkingStates,
+    mut is_asked: impl FnMut(StreamId, &mut WorkingState, bool) -> bool,
+) -> Option<Position> {
+    let mut stands_at = None;
     let mut at = position.map_or(0, |Position(last)| last - group.event_count() as u64);
-    for part in group.streams.iter().filter(|part| !part.events.is_empty()) {
+    for part in &group.streams {
         at += part.events.len() as u64;
-        if let Some(state) = states.get(part.stream) {
+        let Some(state) = states.get(part.stream) else { continue }; // It is there: states in work are not evicted.
+        let has_events = !part.events.is_empty();
+        if has_events {
             (state.position, state.is_ahead) = (Position(at), false);
         }
-        stocks.extend(part.stream.stock_id().map(|stock_id| (stock_id, Position(at))));
+        if is_asked(part.stream, state, has_events) {
+            stands_at = Some(state.position);
+        }
     }
-    stocks
+    stands_at
 }
 
 fn forget(group: &AppendGroup, states: &mut WorkingStates) {

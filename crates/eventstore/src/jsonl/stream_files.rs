@@ -198,11 +198,11 @@ impl Writer {
                 });
                 read.map_err(|error: StoreError| io::Error::other(error.to_string()))?;
             }
+            page.each_stream(|stream, text| self.write(stream, text))?;
+            self.page = page;
             if count == 0 {
                 return Ok(());
             }
-            page.each_stream(|stream, text| self.write(stream, text))?;
-            self.page = page;
             self.position = last;
             self.keep_checkpoint()?;
         }
