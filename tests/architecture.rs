@@ -19,6 +19,7 @@ const ALLOWED: [(&str, &[&str]); 8] = [
             "fastbloom",
             "jiff",
             "lru",
+            "memchr",
             "r2d2",
             "r2d2_sqlite",
             "rusqlite",
