@@ -315,6 +315,7 @@ fn command_loop_settings(settings: &Settings) -> CommandLoopSettings {
         loads_max: section.loads_max,
         closed_reservations_remembered: section.closed_reservations_remembered,
         snapshot_every_events: section.snapshot_every_events,
+        snapshot_reservations_max: section.snapshot_reservations_max,
         conflict_tries_max: section.conflict_tries_max,
         conflict_delay_ms_max: section.conflict_delay_ms_max,
     }

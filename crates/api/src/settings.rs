@@ -80,6 +80,7 @@ sections! {
         loads_max: usize,
         closed_reservations_remembered: usize,
         snapshot_every_events: u64,
+        snapshot_reservations_max: usize,
         conflict_tries_max: u32,
         conflict_delay_ms_max: u64,
     }

@@ -25,7 +25,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
 use self::batch::{Batch, Settled, Step};
@@ -72,6 +72,12 @@ pub struct CommandLoop {
     /// What has to wait for something to be read.
     gathering: Gathering,
     writing: Option<Writing>,
+    /// What was decided on top of the batch that is being written; it goes to the store next.
+    ahead: Option<Batch>,
+    /// Whether something waits for what is in work to be durable, so that no more is piled up on top of that.
+    is_deferring: bool,
+    /// Says that a client's batch has come.
+    many: Arc<Notify>,
     /// States that are being kept; one lot at a time.
     keeping: Option<JoinHandle<Result<(), StoreError>>>,
 }
@@ -79,6 +85,8 @@ pub struct CommandLoop {
 /// A batch that the store is making durable.
 struct Writing {
     batch: Batch,
+    /// Whether it can only succeed or fail as a whole: then the next batch may be decided on top of it.
+    is_sure: bool,
     outcome: Pin<Box<dyn Future<Output = Result<Vec<AppendOutcome>, StoreError>> + Send>>,
 }
 
@@ -91,7 +99,8 @@ impl CommandLoop {
     pub fn new(ports: CommandLoopPorts, settings: CommandLoopSettings) -> (CommandSender, Self) {
         let (sender, inbox) = mpsc::unbounded_channel(); // The sender's places bound it.
         let wait_max = Duration::from_millis(settings.queue_wait_ms_max);
-        let sender = CommandSender::new(sender, settings.queue_commands_max, wait_max);
+        let many = Arc::new(Notify::new());
+        let sender = CommandSender::new(sender, Arc::clone(&many), settings.queue_commands_max, wait_max);
         let states = WorkingStates::new(settings.states_max, settings.closed_reservations_remembered);
         let gathering = Gathering::new(Arc::clone(&ports.store), Arc::clone(&ports.reservations), settings.loads_max);
         let command_loop = Self {
@@ -103,6 +112,9 @@ impl CommandLoop {
             ready: VecDeque::new(),
             gathering,
             writing: None,
+            ahead: None,
+            is_deferring: false,
+            many,
             keeping: None,
         };
         (sender, command_loop)
@@ -120,8 +132,10 @@ impl CommandLoop {
             if self.inbox_is_done && self.writing.is_none() && self.gathering.is_idle() {
                 break; // Nothing is ready either, or it would be being written; nothing waits without a read.
             }
-            // While a batch is being written, the next one gathers in the inbox: a wake-up a command would buy nothing.
+            // While a batch is being written, the next one gathers in the inbox: a wake-up a command would buy nothing. A client's
+            // batch is worth one: it is decided meanwhile.
             let takes_more = self.writing.is_none() && !self.inbox_is_done;
+            let may_go_ahead = self.may_go_ahead();
             tokio::select! {
                 biased;
                 () = &mut stop, if !self.inbox.is_closed() => self.inbox.close(),
@@ -132,6 +146,7 @@ impl CommandLoop {
                     self.ready.extend(arrived.drain(..));
                     self.take_what_has_come();
                 }
+                () = self.many.notified(), if may_go_ahead => self.go_ahead(),
             }
         }
         if let Some(keeping) = self.keeping {
@@ -152,8 +167,36 @@ impl CommandLoop {
 
     /// Decides what is ready and hands it to the store as one batch.
     fn write_what_is_ready(&mut self) {
-        let requests: usize = self.ready.iter().map(|unit| unit.all().len()).sum();
-        let mut batch = Batch::new(&self.ports, requests.min(self.settings.batch_commands_max));
+        let Some(mut batch) = self.decide_what_is_ready() else { return };
+        let (store, groups) = (Arc::clone(&self.ports.store), batch.seal(&mut self.states));
+        let is_sure = store.is_exclusive() && !batch.has_keys();
+        let outcome = Box::pin(async move { store.append(groups).await });
+        self.writing = Some(Writing { batch, is_sure, outcome });
+    }
+
+    /// Whether what comes may be decided on top of the batch that is being written.
+    fn may_go_ahead(&self) -> bool {
+        self.writing.as_ref().is_some_and(|writing| writing.is_sure) && !self.inbox_is_done && !self.is_deferring
+    }
+
+    /// Decides what has come while a batch is being written, on top of it.
+    fn go_ahead(&mut self) {
+        self.take_what_has_come();
+        self.ahead = self.decide_what_is_ready();
+    }
+
+    /// Puts what is ready into the batch that is next; `None` when that has nothing in it.
+    fn decide_what_is_ready(&mut self) -> Option<Batch> {
+        let mut batch = match self.ahead.take() {
+            Some(mut ahead) => {
+                ahead.go_on(&self.ports);
+                ahead
+            }
+            None => {
+                let requests = self.ready.iter().map(|unit| unit.all().len()).sum();
+                Batch::new(&self.ports, &self.settings, requests)
+            }
+        };
         let mut deferred = Vec::new();
         while let Some(unit) = self.ready.front() {
             // A unit is never split over two batches, so one that is too large for what is left waits for the next.
@@ -163,13 +206,9 @@ impl CommandLoop {
             let Some(unit) = self.ready.pop_front() else { break };
             self.decide(unit, &mut batch, &mut deferred);
         }
+        self.is_deferring = !deferred.is_empty();
         deferred.into_iter().rev().for_each(|unit| self.ready.push_front(unit));
-        if batch.is_empty() {
-            return;
-        }
-        let (store, groups) = (Arc::clone(&self.ports.store), batch.seal());
-        let outcome = Box::pin(async move { store.append(groups).await });
-        self.writing = Some(Writing { batch, outcome });
+        (!batch.is_empty()).then_some(batch)
     }
 
     fn decide(&mut self, unit: Unit, batch: &mut Batch, deferred: &mut Vec<Unit>) {
@@ -215,9 +254,12 @@ impl CommandLoop {
     /// Answers what was written, and has what was lost to somebody else decided again.
     fn settle(&mut self, outcome: Result<Vec<AppendOutcome>, StoreError>) {
         let Some(Writing { batch, .. }) = self.writing.take() else { return };
-        let CommandLoopSettings { conflict_tries_max, snapshot_every_events, .. } = self.settings;
-        let settled = batch.settle(outcome, &mut self.states, &self.ports, conflict_tries_max, snapshot_every_events);
-        let Settled { lost, snapshots } = settled;
+        let tries_max = self.settings.conflict_tries_max;
+        let Settled { is_spoilt, mut lost, snapshots } =
+            batch.settle(outcome, &mut self.states, &self.ports, tries_max);
+        if is_spoilt && let Some(ahead) = self.ahead.take() {
+            lost.extend(ahead.withdraw(&mut self.states));
+        }
         // They go before what waits for the same streams: whatever is ready finds the streams gone, and waits behind.
         for waiting in lost {
             let delay = self.delay_before_try(waiting.tries);

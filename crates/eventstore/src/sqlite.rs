@@ -35,6 +35,7 @@ use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use self::snapshots::EncodedSnapshot;
 use self::writer::{Job, Writer};
 use crate::data_folder::DataFolder;
 
@@ -169,6 +170,8 @@ impl EventStore for SqliteEventStore {
     async fn keep_snapshots(&self, snapshots: Vec<Snapshot>) -> Result<(), StoreError> {
         let (reply, kept) = oneshot::channel();
         let gone = || StoreError::Unavailable("the writer has ended".into());
+        let encoded = spawn_blocking(move || snapshots.iter().map(EncodedSnapshot::of).collect()).await;
+        let snapshots = encoded.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
         self.jobs.send(Job::Keep { snapshots, reply }).await.map_err(|_| gone())?;
         kept.await.unwrap_or_else(|_| Err(gone()))
     }

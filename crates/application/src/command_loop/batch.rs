@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use inventory_domain::{DomainEvent, Level, OrderId, Timestamp};
+use inventory_domain::{DomainEvent, Inventory, Level, OrderId, StockId, Timestamp};
 use tokio::time::Instant;
 
-use super::CommandLoopPorts;
 use super::deciding::{Draft, Need, Told, Undecided, answer, draft, draft_expiry};
 use super::remembered::{read_answer, write_answer};
 use super::request::{Answer, CommandError};
 use super::waiting::{Verdict, Waiting};
-use super::working_states::{Aggregate, WorkingState, WorkingStates};
+use super::working_states::{Aggregate, WorkingStates};
+use super::{CommandLoopPorts, CommandLoopSettings};
 use crate::ports::{
     AppendGroup, AppendKey, AppendOutcome, CommittedGroup, ExpectedVersion, Metadata, NewEvent, Snapshot, StoreError,
     StreamAppend,
@@ -22,8 +22,14 @@ pub(super) struct Batch {
     groups: Arc<Vec<AppendGroup>>,
     decided: Vec<Decided>,
     weight: usize,
+    has_keys: bool,
+    snapshot_every_events: u64,
+    snapshot_reservations_max: usize,
     clock: Timestamp,
     instant: Instant,
+    /// Stocks whose states are to be kept, then the states as they are at the end of the batch.
+    noted: Vec<StockId>,
+    kept: Vec<(StockId, Inventory)>,
 }
 
 /// A request and what it is to be told once its group is durable; nobody has asked for what had to be done first.
@@ -47,6 +53,8 @@ pub(super) enum Step {
 /// What settling has left to do.
 #[derive(Default)]
 pub(super) struct Settled {
+    /// Whether something was not appended, so that what was decided on top of it doesn't hold.
+    pub(super) is_spoilt: bool,
     /// What lost to somebody else, to be decided again.
     pub(super) lost: Vec<Waiting>,
     /// States to be kept.
@@ -55,14 +63,30 @@ pub(super) struct Settled {
 
 impl Batch {
     /// A batch that is decided now, with room for so many requests.
-    pub(super) fn new(ports: &CommandLoopPorts, requests: usize) -> Self {
+    pub(super) fn new(ports: &CommandLoopPorts, settings: &CommandLoopSettings, requests: usize) -> Self {
+        let requests = requests.min(settings.batch_commands_max);
         Self {
             groups: Arc::new(Vec::with_capacity(requests)),
             decided: Vec::with_capacity(requests),
             weight: 0,
+            has_keys: false,
+            snapshot_every_events: settings.snapshot_every_events,
+            snapshot_reservations_max: settings.snapshot_reservations_max,
             clock: ports.clock.now(),
             instant: Instant::now(),
+            noted: Vec::new(),
+            kept: Vec::new(),
         }
+    }
+
+    /// What is decided from here on is decided now.
+    pub(super) fn go_on(&mut self, ports: &CommandLoopPorts) {
+        (self.clock, self.instant) = (ports.clock.now(), Instant::now());
+    }
+
+    /// Whether a group of it has an append id, which may turn out to be known.
+    pub(super) fn has_keys(&self) -> bool {
+        self.has_keys
     }
 
     /// Over how many streams its groups are spread, a stream counted once for each group.
@@ -75,8 +99,17 @@ impl Batch {
     }
 
     /// The groups, to be appended; none is added afterwards.
-    pub(super) fn seal(&self) -> Arc<Vec<AppendGroup>> {
+    pub(super) fn seal(&mut self, states: &mut WorkingStates) -> Arc<Vec<AppendGroup>> {
+        let noted = std::mem::take(&mut self.noted).into_iter();
+        let snapshot = |stock_id: StockId| Some((stock_id, states.get(stock_id.into())?.snapshot()?));
+        self.kept = noted.filter_map(snapshot).collect();
         Arc::clone(&self.groups)
+    }
+
+    /// Takes everything back, as nothing of it was handed to the store: the requests, to be decided again.
+    pub(super) fn withdraw(self, states: &mut WorkingStates) -> Vec<Waiting> {
+        self.groups.iter().for_each(|group| forget(group, states));
+        self.decided.into_iter().filter_map(|decided| decided.waiting).collect()
     }
 
     /// Decides one request against the working states.
@@ -104,7 +137,7 @@ impl Batch {
         };
         let has_events = drafted.parts.iter().any(|(_, events)| !events.is_empty());
         let mut streams = drafted.parts.iter().map(|(stream, _)| *stream);
-        let is_ahead = streams.any(|stream| states.get(stream).is_some_and(|state| state.is_ahead));
+        let is_ahead = streams.any(|stream| states.get(stream).is_some_and(|state| state.is_ahead()));
         let has_key = waiting.request.key.is_some();
         if !has_events && !is_ahead && !has_key && ports.store.is_exclusive() {
             let Draft { verdict, recorded_at, .. } = drafted;
@@ -142,6 +175,11 @@ impl Batch {
             let Some(state) = states.get(stream) else { continue }; // It was there when the draft was made.
             let expected = ExpectedVersion::of(state.version());
             state.run_ahead(&events, recorded_at);
+            if let Some(stock_id) = stream.stock_id()
+                && state.note_snapshot(self.snapshot_every_events, self.snapshot_reservations_max)
+            {
+                self.noted.push(stock_id);
+            }
             if let Aggregate::Inventory(inventory) = &state.aggregate
                 && !events.is_empty()
             {
@@ -158,6 +196,7 @@ impl Batch {
             result: verdict.as_ref().ok().map(write_answer),
         });
         self.weight += streams.len();
+        self.has_keys |= key.is_some();
         let metadata = request.map_or_else(|| Arc::new(Metadata::default()), |request| Arc::clone(&request.metadata));
         let group = AppendGroup { key, streams, recorded_at, metadata };
         Arc::make_mut(&mut self.groups).push(group); // Nobody shares it before it is sealed, so nothing is copied.
@@ -171,39 +210,40 @@ impl Batch {
         states: &mut WorkingStates,
         ports: &CommandLoopPorts,
         tries_max: u32,
-        snapshot_every_events: u64,
     ) -> Settled {
         let mut settled = Settled::default();
         let outcomes = match outcome {
             Ok(outcomes) => outcomes,
             Err(error) => {
                 self.fail(error, states);
+                settled.is_spoilt = true;
                 return settled;
             }
         };
-        let Self { groups, decided, .. } = self;
+        let Self { groups, decided, kept, .. } = self;
         let mut acknowledged = Vec::with_capacity(decided.len());
         let mut committed = Vec::with_capacity(decided.len());
         let mut answers = Vec::with_capacity(decided.len());
         for (index, (decided, outcome)) in decided.into_iter().zip(outcomes).enumerate() {
             let Decided { waiting, mut verdict, levels } = decided;
             let group = &groups[index];
+            settled.is_spoilt |= !matches!(outcome, AppendOutcome::Appended { .. });
             match outcome {
                 AppendOutcome::Appended { position } => {
                     let asked = waiting.as_ref().map(|waiting| waiting.request.ask.stream());
                     let mut levels = levels.into_iter();
-                    let stands_at = stand(group, position, states, |stream, state, has_events| {
+                    stand(group, position, states, |stream, at, has_events| {
                         if has_events && let Some(stock_id) = stream.stock_id() {
-                            acknowledged.extend(levels.next().map(|level| (stock_id, level, state.position)));
-                            settled.snapshots.extend(state.snapshot_due(stock_id, snapshot_every_events));
+                            acknowledged.extend(levels.next().map(|level| (stock_id, level, at)));
                         }
-                        asked == Some(stream)
+                        if asked == Some(stream)
+                            && let Ok(answer) = &mut verdict
+                        {
+                            answer.set_position(at);
+                        }
                     });
                     if let Some(position) = position {
                         committed.push(CommittedGroup { index, position });
-                    }
-                    if let (Ok(answer), Some(stands_at)) = (&mut verdict, stands_at) {
-                        answer.set_position(stands_at);
                     }
                     answers.extend(waiting.map(|waiting| (waiting, verdict)));
                 }
@@ -231,6 +271,11 @@ impl Batch {
                 }
             }
         }
+        let snapshot = |(stock_id, inventory): (StockId, Inventory)| {
+            let position = states.get(stock_id.into())?.position_of(inventory.version())?;
+            Some(Snapshot { stock_id, position, inventory })
+        };
+        settled.snapshots = kept.into_iter().filter_map(snapshot).collect();
         // Readers first, then the client: once it knows, everybody on this node can know.
         if !committed.is_empty() {
             ports.acknowledged.acknowledge(acknowledged);
@@ -266,28 +311,24 @@ fn told(
     verdict.and_then(|told| answer(told, states, ask, recorded_at).ok_or(CommandError::Abandoned))
 }
 
-/// The group's events are durable up to `position` (`None`: it has none). Each state is shown to `is_asked`, with whether the group
-/// has events of it; returns where the stream stands of which it says yes.
+/// The group's events are durable up to `position` (`None`: it has none). `each` hears of each stream of it: where it stands, and
+/// whether the group has events of it.
 fn stand(
     group: &AppendGroup,
     position: Option<Position>,
     states: &mut WorkingStates,
-    mut is_asked: impl FnMut(StreamId, &mut WorkingState, bool) -> bool,
-) -> Option<Position> {
-    let mut stands_at = None;
+    mut each: impl FnMut(StreamId, Position, bool),
+) {
     let mut at = position.map_or(0, |Position(last)| last - group.event_count() as u64);
     for part in &group.streams {
-        at += part.events.len() as u64;
+        let events = part.events.len() as u64;
+        at += events;
         let Some(state) = states.get(part.stream) else { continue }; // It is there: states in work are not evicted.
-        let has_events = !part.events.is_empty();
-        if has_events {
-            (state.position, state.is_ahead) = (Position(at), false);
+        if events > 0 {
+            state.stand(events, Position(at));
         }
-        if is_asked(part.stream, state, has_events) {
-            stands_at = Some(state.position);
-        }
+        each(part.stream, state.position, events > 0);
     }
-    stands_at
 }
 
 fn forget(group: &AppendGroup, states: &mut WorkingStates) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::request::{Answer, Ask, CommandError, OrderAnswer, Request, StockAnswer, TransferAnswer};
@@ -14,6 +14,8 @@ use crate::ports::StoreError;
 #[derive(Clone, Debug)]
 pub struct CommandSender {
     inbox: mpsc::UnboundedSender<Unit>,
+    /// Says that many requests have come at once.
+    many: Arc<Notify>,
     /// One for each command that is waiting or in work: this is what bounds the queue.
     places: Arc<Semaphore>,
     places_max: usize,
@@ -21,9 +23,14 @@ pub struct CommandSender {
 }
 
 impl CommandSender {
-    pub(super) fn new(inbox: mpsc::UnboundedSender<Unit>, places_max: usize, wait_max: Duration) -> Self {
+    pub(super) fn new(
+        inbox: mpsc::UnboundedSender<Unit>,
+        many: Arc<Notify>,
+        places_max: usize,
+        wait_max: Duration,
+    ) -> Self {
         let places_max = places_max.min(Semaphore::MAX_PERMITS);
-        Self { inbox, places: Arc::new(Semaphore::new(places_max)), places_max, wait_max }
+        Self { inbox, many, places: Arc::new(Semaphore::new(places_max)), places_max, wait_max }
     }
 
     /// Has `request` decided, and waits until what it changes is durable.
@@ -62,6 +69,7 @@ impl CommandSender {
         });
         let waiting: Vec<_> = waiting.collect();
         self.put(Unit::Many(waiting.into_iter()))?;
+        self.many.notify_one();
         Ok(verdicts.await.unwrap_or_else(|_| vec![Err(CommandError::Abandoned); count]))
     }
 

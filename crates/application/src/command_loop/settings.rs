@@ -17,6 +17,8 @@ pub struct CommandLoopSettings {
     pub closed_reservations_remembered: usize,
     /// Events of a stock after which its state is kept, so that it loads as fast as a new one.
     pub snapshot_every_events: u64,
+    /// Live reservations of a stock up to which its state is kept.
+    pub snapshot_reservations_max: usize,
     /// How often a command may lose to another node before it is refused.
     pub conflict_tries_max: u32,
     /// The longest wait before a command that has lost is tried again, in milliseconds.
@@ -33,6 +35,7 @@ impl Default for CommandLoopSettings {
             loads_max: 4,
             closed_reservations_remembered: inventory_domain::Inventory::CLOSED_REMEMBERED,
             snapshot_every_events: 1_000,
+            snapshot_reservations_max: 50_000,
             conflict_tries_max: 10,
             conflict_delay_ms_max: 50,
         }

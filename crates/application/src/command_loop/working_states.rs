@@ -4,18 +4,20 @@ use inventory_domain::{DomainEvent, Inventory, Order, OrderId, StockId, Timestam
 use inventory_domain::{inventory, order, transfer};
 use lru::LruCache;
 
-use crate::ports::{LoadedStream, Snapshot};
+use crate::ports::LoadedStream;
 use crate::{Position, StreamId};
 
-/// An aggregate's state, which may run ahead of what is durable while a batch is being written.
+/// An aggregate's state, which may run ahead of what is durable while batches are in work.
 pub(super) struct WorkingState {
     pub(super) aggregate: Aggregate,
     /// Where its last durable event stands.
     pub(super) position: Position,
-    /// Whether the batch in work has events of it.
-    pub(super) is_ahead: bool,
+    /// The version after that event.
+    durable_version: u64,
     /// The version of the last snapshot that is known.
     snapshot_version: u64,
+    /// Whether the batch in hand is to take a snapshot of it.
+    is_noted: bool,
 }
 
 /// The state of whatever a stream is the stream of.
@@ -70,26 +72,50 @@ impl WorkingState {
         for event in events {
             self.aggregate.fold(event, recorded_at);
         }
-        self.is_ahead |= !events.is_empty();
     }
 
-    /// A snapshot, where one is due: after so many events, and half as many as the state has live reservations, so that what is
-    /// kept of a stream stays in proportion to its events.
-    pub(super) fn snapshot_due(&mut self, stock_id: StockId, every_events: u64) -> Option<Snapshot> {
-        let Aggregate::Inventory(inventory) = &self.aggregate else { return None };
+    /// Whether it has events that are not durable yet.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.aggregate.version() > self.durable_version
+    }
+
+    /// Its next `events` events are durable, the last of them at `position`.
+    pub(super) fn stand(&mut self, events: u64, position: Position) {
+        self.durable_version += events;
+        self.position = position;
+    }
+
+    /// Whether a snapshot becomes due: after `every_events`, and half as many as the state has live reservations, so that what is
+    /// kept of a stream stays in proportion to its events. Said once; then [`WorkingState::snapshot`] has to be taken.
+    ///
+    /// A state with more than `reservations_max` is not kept at all: writing it would hold the others up.
+    pub(super) fn note_snapshot(&mut self, every_events: u64, reservations_max: usize) -> bool {
+        let Aggregate::Inventory(inventory) = &self.aggregate else { return false };
         let since = inventory.version().saturating_sub(self.snapshot_version);
-        if since < every_events.max(inventory.live_count() as u64 / 2) {
-            return None;
+        let live = inventory.live_count();
+        if self.is_noted || live > reservations_max || since < every_events.max(live as u64 / 2) {
+            return false;
         }
-        self.snapshot_version = inventory.version();
-        Some(Snapshot { stock_id, position: self.position, inventory: inventory.clone() })
+        self.is_noted = true;
+        true
+    }
+
+    /// The state as it is now, which may be ahead of what is durable.
+    pub(super) fn snapshot(&mut self) -> Option<Inventory> {
+        let Aggregate::Inventory(inventory) = &self.aggregate else { return None };
+        (self.snapshot_version, self.is_noted) = (inventory.version(), false);
+        Some(inventory.clone())
+    }
+
+    /// Where the state of this version stands, if that is what is durable.
+    pub(super) fn position_of(&self, version: u64) -> Option<Position> {
+        (self.durable_version == version).then_some(self.position)
     }
 }
 
 /// The states, the most recently used ones when there are too many.
 ///
-/// Only [`WorkingStates::evict`] evicts, and it is called when no batch is in work, so a state with unanswered events
-/// always stays.
+/// Only [`WorkingStates::evict`] evicts, and a state with unanswered events always stays.
 pub(super) struct WorkingStates {
     states: LruCache<StreamId, WorkingState>,
     states_max: usize,
@@ -149,11 +175,15 @@ impl WorkingStates {
         for past in &events {
             aggregate.fold(&past.event, past.recorded_at);
         }
-        self.states.put(stream, WorkingState { aggregate, position, is_ahead: false, snapshot_version });
+        let durable_version = aggregate.version();
+        let state = WorkingState { aggregate, position, durable_version, snapshot_version, is_noted: false };
+        self.states.put(stream, state);
     }
 
     pub(super) fn evict(&mut self) {
-        while self.states.len() > self.states_max {
+        // One that is ahead was used just now, and so were all that are behind it in the queue.
+        while self.states.len() > self.states_max && self.states.peek_lru().is_some_and(|(_, state)| !state.is_ahead())
+        {
             self.states.pop_lru();
         }
     }

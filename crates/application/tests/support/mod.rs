@@ -121,7 +121,7 @@ pub async fn settled() {
 
 /// A store in memory that can be held up, fail and lose.
 pub struct SlowStore {
-    inner: InMemoryEventStore,
+    inner: Arc<InMemoryEventStore>,
     appends_go: watch::Sender<bool>,
     loads_go: watch::Sender<bool>,
     appends_until_fault: AtomicU64,
@@ -134,7 +134,7 @@ pub struct SlowStore {
 impl SlowStore {
     pub fn over(inner: InMemoryEventStore) -> Arc<Self> {
         Arc::new(Self {
-            inner,
+            inner: Arc::new(inner),
             appends_go: watch::Sender::new(true),
             loads_go: watch::Sender::new(true),
             appends_until_fault: AtomicU64::new(u64::MAX),
@@ -143,6 +143,11 @@ impl SlowStore {
             loads: AtomicU64::new(0),
             snapshots: AtomicU64::new(0),
         })
+    }
+
+    /// The store itself, which nothing holds up.
+    pub fn inner(&self) -> Arc<InMemoryEventStore> {
+        Arc::clone(&self.inner)
     }
 
     pub fn hold_appends(&self) {

@@ -2,9 +2,9 @@
 //!
 //! A snapshot names the event that it was taken after, and is believed only while that event is there.
 
-use inventory_application::StreamId;
 use inventory_application::ports::Snapshot;
-use inventory_domain::{Inventory, Timestamp};
+use inventory_application::{Position, StreamId};
+use inventory_domain::{Inventory, StockId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::schema::stream_to_blob;
@@ -23,10 +23,27 @@ pub(super) const TABLES: &str = "
     CREATE UNIQUE INDEX snapshots_by_stream ON snapshots (stream, fingerprint, version);
 ";
 
+/// A snapshot as it is stored: the writer has no time to encode a large state.
+pub(super) struct EncodedSnapshot {
+    stock_id: StockId,
+    position: Position,
+    version: u64,
+    recorded_at: Timestamp,
+    state: Vec<u8>,
+}
+
+impl EncodedSnapshot {
+    pub(super) fn of(snapshot: &Snapshot) -> Self {
+        let Snapshot { stock_id, position, inventory } = snapshot;
+        let (version, recorded_at) = (inventory.version(), inventory.recorded_at());
+        Self { stock_id: *stock_id, position: *position, version, recorded_at, state: encode_state(inventory) }
+    }
+}
+
 /// Keeps the states whose streams and events are there.
 pub(super) fn keep(
     connection: &mut Connection,
-    snapshots: &[Snapshot],
+    snapshots: &[EncodedSnapshot],
     closed_remembered: usize,
 ) -> rusqlite::Result<()> {
     let transaction = Transaction::new(connection, TransactionBehavior::Immediate)?;
@@ -36,13 +53,13 @@ pub(super) fn keep(
              SELECT stream, version, position, event_id, ?3, ?4, ?5 FROM events
              WHERE position = ?1 AND version = ?2 AND stream = (SELECT key FROM streams WHERE id = ?6)",
         )?;
-        for Snapshot { stock_id, position, inventory } in snapshots {
+        for EncodedSnapshot { stock_id, position, version, recorded_at, state } in snapshots {
             insert.execute(params![
                 position.0.cast_signed(),
-                inventory.version().cast_signed(),
-                inventory.recorded_at().millis(),
+                version.cast_signed(),
+                recorded_at.millis(),
                 fingerprint(closed_remembered),
-                encode_state(inventory),
+                state,
                 stream_to_blob(StreamId::Inventory(*stock_id)).as_bytes(),
             ])?;
         }

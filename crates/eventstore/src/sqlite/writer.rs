@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use inventory_application::Position;
-use inventory_application::ports::{AppendGroup, AppendOutcome, Clock, Snapshot, StoreError};
+use inventory_application::ports::{AppendGroup, AppendOutcome, Clock, StoreError};
 use rusqlite::Connection;
 use thiserror::Error;
 use tokio::sync::mpsc::error::TryRecvError;
@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::append::{Failure, Heads, append, check_only};
 use super::append_ids::AppendIds;
 use super::schema::{OpenError, open_for_repair, open_writer};
+use super::snapshots::EncodedSnapshot;
 use super::{SqliteSettings, snapshots};
 
 /// What the thread is asked to do.
@@ -30,7 +31,7 @@ pub(super) enum Job {
     /// Keep states of streams; nobody's answer waits for it.
     Keep {
         /// The states.
-        snapshots: Vec<Snapshot>,
+        snapshots: Vec<EncodedSnapshot>,
         /// Who wants to know.
         reply: oneshot::Sender<Result<(), StoreError>>,
     },
@@ -179,7 +180,7 @@ impl Writer {
         }
     }
 
-    fn keep(&mut self, snapshots: &[Snapshot]) -> Result<(), StoreError> {
+    fn keep(&mut self, snapshots: &[EncodedSnapshot]) -> Result<(), StoreError> {
         let Some(connection) = &mut self.connection else {
             return Err(StoreError::Unavailable(Box::new(NotRepaired("nobody has tried".into()))));
         };
