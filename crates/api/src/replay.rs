@@ -2,12 +2,13 @@
 //!
 //! In reading order: [`ids`] (how a retailer's numbers become UUIDs), [`baskets`] (the file), [`plan`] (what the file
 //! asks for), [`shop`] (whom it is asked of: [`embedded_shop`] or [`http_shop`]), `till` (asks, measures, counts),
-//! [`run`] (the replay itself), [`report`].
+//! [`run`] (the replay itself), [`levels_digest`], [`report`].
 
 pub mod baskets;
 pub mod embedded_shop;
 pub mod http_shop;
 pub mod ids;
+pub mod levels_digest;
 pub mod plan;
 pub mod report;
 pub mod run;

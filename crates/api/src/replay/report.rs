@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use blake3::Hash;
 use inventory_domain::{Level, StockId};
 
+use super::levels_digest::levels_digest;
 use super::plan::{Plan, PlannedStock};
 use super::till::{Operation, Record};
 
@@ -37,6 +39,8 @@ pub struct ReplayReport {
     pub retries: u64,
     /// How long it took.
     pub times: Times,
+    /// A hash of all levels after it: the same in two stores that hold the same.
+    pub levels: Hash,
     /// Stocks that don't add up.
     pub mismatched_stocks: u64,
     /// The first of those.
@@ -120,16 +124,11 @@ impl Account {
 
 impl ReplayReport {
     /// Looks through the accounts, one for each of the plan's stocks in their order.
-    pub(super) fn new(
-        plan: &Plan,
-        baskets: BasketCounts,
-        accounts: impl Iterator<Item = Account>,
-        record: Record,
-        times: Times,
-    ) -> Self {
-        let wrong = |(stock, account): (&PlannedStock, Account)| {
+    pub(super) fn new(plan: &Plan, baskets: BasketCounts, accounts: &[Account], record: Record, times: Times) -> Self {
+        let levels = levels_digest(plan.stocks.iter().zip(accounts).map(|(stock, of)| (stock.stock_id, of.after)));
+        let wrong = |(stock, account): (&PlannedStock, &Account)| {
             let PlannedStock { stock_id, product, store, .. } = *stock;
-            (!account.adds_up()).then_some(Mismatch { stock_id, product, store, account })
+            (!account.adds_up()).then_some(Mismatch { stock_id, product, store, account: *account })
         };
         let mut mismatches = plan.stocks.iter().zip(accounts).filter_map(wrong);
         let first: Vec<Mismatch> = mismatches.by_ref().take(MISMATCHES_NAMED).collect();
@@ -154,6 +153,7 @@ impl ReplayReport {
             refusals,
             retries,
             times,
+            levels,
             mismatched_stocks: first.len() as u64 + mismatches.count() as u64,
             mismatches: first,
         }
@@ -208,6 +208,7 @@ impl fmt::Display for ReplayReport {
             writeln!(formatter, "{:9}{done:>12}{refused:>12}{p50:>12}{p99:>12}", operation.name())?;
         }
         writeln!(formatter)?;
+        writeln!(formatter, "Levels    {}", self.levels.to_hex())?;
         if self.is_clean() {
             return write!(
                 formatter,

@@ -116,7 +116,8 @@ pub async fn replay_plan(
         sold: books.sold.get(),
         after,
     });
-    Ok(ReplayReport::new(plan, run.baskets.get(), accounts, run.till.into_record(), times))
+    let accounts: Vec<Account> = accounts.collect();
+    Ok(ReplayReport::new(plan, run.baskets.get(), &accounts, run.till.into_record(), times))
 }
 
 struct Run<'a> {
@@ -268,6 +269,7 @@ mod tests {
     use inventory_domain::{CustomerId, OrderId};
     use tokio::task::yield_now;
 
+    use super::super::levels_digest::levels_digest;
     use super::super::plan::tests::plan;
     use super::*;
 
@@ -294,6 +296,8 @@ mod tests {
         assert_eq!(report.baskets, BasketCounts { sold: 1, abandoned: 1, empty: 0 });
         assert_eq!(done(&report), "level 6, add 3, reserve 4, commit 2, release 2");
         assert_eq!(on_hand(&shop, TWO_BASKETS), [(10, 2), (11, 1), (12, 0)]);
+        let levels = levels_digest(shop.levels.borrow().iter().map(|(stock_id, level)| (*stock_id, *level)));
+        assert!(report.to_string().contains(&format!("\nLevels    {levels}\n")), "{report}");
     }
 
     #[tokio::test]
