@@ -6,7 +6,7 @@ mod running_service;
 
 pub use client::{Answer, Client};
 pub use fill::fill;
-pub use running_service::{RunningService, inventory, path_of};
+pub use running_service::{RunningService, inventory, inventory_on, path_of};
 
 use uuid::Uuid;
 

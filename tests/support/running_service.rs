@@ -59,6 +59,19 @@ pub fn inventory() -> Command {
     command
 }
 
+/// The binary, for a command on this data folder, with the event store that the tests are run on.
+#[must_use]
+pub fn inventory_on(data: &Path) -> Command {
+    let mut command = inventory();
+    command.env("INVENTORY__DATA__DIR", data).envs(store());
+    command
+}
+
+/// The setting that chooses the event store, if the tests are told which.
+fn store() -> Option<(String, String)> {
+    env::var(STORE).ok().map(|kind| ("INVENTORY__EVENT_STORE__KIND".to_owned(), kind))
+}
+
 /// A path in the repository.
 #[must_use]
 pub fn path_of(file: &str) -> PathBuf {
@@ -90,9 +103,8 @@ impl RunningService {
     }
 
     fn start_on(data: Arc<TempDir>, arguments: &[&str], settings: &[(&str, &str)]) -> Self {
-        let store = env::var(STORE).ok().map(|kind| ("INVENTORY__EVENT_STORE__KIND".to_owned(), kind));
         let given = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let settings: Vec<_> = store.into_iter().chain(given).collect();
+        let settings: Vec<_> = store().into_iter().chain(given).collect();
         let mut process = inventory()
             .arg("serve")
             .args(arguments)

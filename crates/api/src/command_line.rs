@@ -21,6 +21,7 @@ Examples:
   inventory                               start on an embedded store in ./data
   inventory replay baskets.csv.gz         replay sales into the store in ./data, and check every stock
   inventory replay baskets.csv --url http://127.0.0.1:8080   the same against a running server
+  inventory replay baskets.csv --orders   each basket as one order; after a cut it goes on where it was
   inventory backup ../backup-monday       copy the store while it is being used
   inventory verify                        prove everything in ./data";
 
@@ -105,6 +106,10 @@ pub struct Replay {
     /// How many baskets may be in flight at a time
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub in_flight: u16,
+    /// Make each basket one order, which is held and then sold or freed as a whole. What was cut off goes on where it was when it
+    /// is started again on the same baskets within a day, and a replay that is done changes nothing when it is repeated
+    #[arg(long)]
+    pub orders: bool,
 }
 
 impl CommandLine {
@@ -132,6 +137,8 @@ mod tests {
         assert!(matches!(parse(&["inventory"]), Ok(Command::Serve(Serve { demo: false }))));
         assert!(matches!(parse(&["inventory", "serve", "--demo"]), Ok(Command::Serve(Serve { demo: true }))));
         assert!(matches!(parse(&["inventory", "replay", "x.csv"]), Ok(Command::Replay(_))));
+        let orders = parse(&["inventory", "replay", "x.csv", "--orders"]);
+        assert!(matches!(orders, Ok(Command::Replay(Replay { orders: true, .. }))));
         assert!(parse(&["inventory", "replay"]).is_err());
         assert!(parse(&["inventory", "replay", "x.csv", "--in-flight", "0"]).is_err());
     }

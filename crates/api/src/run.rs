@@ -141,7 +141,7 @@ async fn demo(services: &Services, address: &str, log: &Logger) -> Result<(), Ru
     let Some(stock_id) = plan.stocks.first().map(|stock| stock.stock_id) else { return Ok(()) };
     if services.head_at_start == Position::START {
         services.business_events.set_quiet(true); // Thousands of lines that nobody has asked for.
-        let shop = EmbeddedShop::new(services.commands.clone(), services.queries.clone());
+        let shop = embedded_shop(services);
         let done = replay_plan(&shop, &plan, SAMPLE_IN_FLIGHT, Progress::on_stderr()).await;
         services.business_events.set_quiet(false);
         let report = done.map_err(|error| RunError::of(&error))?;
@@ -166,7 +166,8 @@ async fn demo(services: &Services, address: &str, log: &Logger) -> Result<(), Ru
 }
 
 async fn replay_file(config: Option<&Path>, options: Replay) -> Result<ExitCode, RunError> {
-    let replay_options = ReplayOptions { in_flight: options.in_flight.into(), ..ReplayOptions::new(options.file) };
+    let (in_flight, as_orders) = (options.in_flight.into(), options.orders);
+    let replay_options = ReplayOptions { in_flight, as_orders, ..ReplayOptions::new(options.file) };
     let report = match options.url {
         Some(url) => {
             let shop = HttpShop::new(&url, replay_options.in_flight).map_err(|error| RunError::of(&error))?;
@@ -187,12 +188,16 @@ async fn replay_embedded(config: Option<&Path>, options: &ReplayOptions) -> Resu
     let (log, lines) = logger(&settings.log);
     let log = log.new(o!("command" => "replay"));
     let services = compose(&settings, &log).await.map_err(|error| RunError::of(&error))?;
-    let shop = EmbeddedShop::new(services.commands.clone(), services.queries.clone());
+    let shop = embedded_shop(&services);
     let done = replay(&shop, options, Progress::on_stderr()).await;
     drop(shop);
     services.close(&log).await;
     drop(lines);
     done.map_err(|error| RunError::of(&error))
+}
+
+fn embedded_shop(services: &Services) -> EmbeddedShop {
+    EmbeddedShop::new(services.commands.clone(), services.queries.clone(), services.history.clone())
 }
 
 /// Writes a line for a person.

@@ -168,6 +168,15 @@ impl AvailabilityRequest {
     }
 }
 
+impl AddStockRequest {
+    /// The request that a client would write for this.
+    #[must_use]
+    pub fn new(stock_id: StockId, quantity: Quantity, reason: Reason) -> Self {
+        let StockId { product_id, store_id } = stock_id;
+        Self { product_id: product_id.uuid(), store_id: store_id.uuid(), quantity, reason }
+    }
+}
+
 impl StockRequest for AddStockRequest {
     const OP: &'static str = "add";
     const STATUS: StatusCode = StatusCode::CREATED;

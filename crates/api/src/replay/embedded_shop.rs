@@ -5,13 +5,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use inventory_application::ports::{Metadata, StoreError};
-use inventory_application::{Ask, CommandError, CommandSender, Condition, QueryError, Request, StockQueries};
+use inventory_application::{
+    Ask, CommandError, CommandSender, Condition, HistoryError, HistoryQueries, QueryError, Request, StockQueries,
+};
 use inventory_domain::inventory::{Command, Commit, Release, Reserve};
+use inventory_domain::order::{self, Place, Placed};
 use inventory_domain::{CustomerId, HoldFor, Level, OrderId, Quantity, Reason, ReservationId, StockId};
 use uuid::Uuid;
 
-use super::shop::{Shop, ShopError};
+use super::shop::{Restocked, Shop, ShopError, ShopOrder};
 use crate::problem::Problem;
+use crate::request_key::{IdempotencyKey, RequestHash};
+use crate::wire::{AddStockRequest, StockRequest};
 
 /// Enough that a full batch waits while another is being written, and far below what the queue takes.
 const OPERATIONS_MAX: usize = 2_048;
@@ -22,20 +27,23 @@ const RETRY_AFTER: Duration = Duration::from_millis(50);
 /// Who the events are said to be from.
 const ACTOR: &str = "replay";
 
+/// Where a restock would be sent: under one key it is the same request in process and over HTTP.
+const RESTOCK_ROUTE: &str = "/api/v1/inventory/stock";
+
 /// Asks the command loop and the queries of this process.
 #[derive(Clone)]
 pub struct EmbeddedShop {
     commands: CommandSender,
     queries: StockQueries,
+    history: HistoryQueries,
     metadata: Arc<Metadata>,
 }
 
 impl EmbeddedShop {
-    /// A shop on this write side and this read side.
+    /// A shop on this write side, this read side and this log.
     #[must_use]
-    pub fn new(commands: CommandSender, queries: StockQueries) -> Self {
-        let metadata = Arc::new(Metadata { actor: Some(ACTOR.to_owned()), ..Metadata::default() });
-        Self { commands, queries, metadata }
+    pub fn new(commands: CommandSender, queries: StockQueries, history: HistoryQueries) -> Self {
+        Self { commands, queries, history, metadata: Arc::new(metadata(None)) }
     }
 
     async fn change(&self, stock_id: StockId, command: Command) -> Result<(), ShopError> {
@@ -44,6 +52,19 @@ impl EmbeddedShop {
         self.commands.send_stock(Request { ask, condition: Condition::None, key: None, metadata }).await?;
         Ok(())
     }
+
+    async fn change_order(&self, order_id: OrderId, command: order::Command) -> Result<(), ShopError> {
+        let ask = Ask::Order { order_id, command, is_dry_run: false };
+        let metadata = Arc::clone(&self.metadata);
+        self.commands.send_order(Request { ask, condition: Condition::None, key: None, metadata }).await?;
+        Ok(())
+    }
+}
+
+/// Where a request with this key came from.
+fn metadata(key: Option<&IdempotencyKey>) -> Metadata {
+    let idempotency_key = key.map(|key| key.as_str().to_owned());
+    Metadata { actor: Some(ACTOR.to_owned()), idempotency_key, ..Metadata::default() }
 }
 
 #[async_trait(?Send)]
@@ -58,6 +79,27 @@ impl Shop for EmbeddedShop {
 
     async fn add(&self, stock_id: StockId, quantity: Quantity, reason: &Reason) -> Result<(), ShopError> {
         self.change(stock_id, Command::Add { quantity, reason: reason.clone() }).await
+    }
+
+    async fn restock(
+        &self,
+        key: &IdempotencyKey,
+        stock_id: StockId,
+        quantity: Quantity,
+        reason: &Reason,
+    ) -> Result<Restocked, ShopError> {
+        let add = AddStockRequest::new(stock_id, quantity, reason.clone());
+        let mut hash = RequestHash::of(RESTOCK_ROUTE, &Condition::None);
+        add.hash_into(&mut hash);
+        let (command, is_fresh) = add.into_command(Uuid::now_v7);
+        let request = Request {
+            ask: Ask::Stock { stock_id, command, is_fresh },
+            condition: Condition::None,
+            key: Some(key.for_request(hash.finish())),
+            metadata: Arc::new(metadata(Some(key))),
+        };
+        let answer = self.commands.send_stock(request).await?;
+        Ok(if answer.is_repeat { Restocked::Before } else { Restocked::Now })
     }
 
     async fn reserve(
@@ -89,6 +131,26 @@ impl Shop for EmbeddedShop {
         reason: &Reason,
     ) -> Result<(), ShopError> {
         self.change(stock_id, Command::Release(Release { reservation_id, reason: reason.clone() })).await
+    }
+
+    async fn order(&self, order_id: OrderId) -> Result<Option<ShopOrder>, ShopError> {
+        let Some((order, _)) = self.history.order(order_id).await? else { return Ok(None) };
+        Ok(order.placed().map(|placed| {
+            let Placed { customer_id, hold_for, lines, .. } = placed.clone();
+            ShopOrder { place: Place { customer_id, hold_for, lines }, status: order.status() }
+        }))
+    }
+
+    async fn place_order(&self, order_id: OrderId, place: &Place) -> Result<(), ShopError> {
+        self.change_order(order_id, order::Command::Place(place.clone())).await
+    }
+
+    async fn commit_order(&self, order_id: OrderId) -> Result<(), ShopError> {
+        self.change_order(order_id, order::Command::Commit).await
+    }
+
+    async fn release_order(&self, order_id: OrderId, reason: &Reason) -> Result<(), ShopError> {
+        self.change_order(order_id, order::Command::Release { reason: reason.clone() }).await
     }
 }
 
@@ -123,6 +185,14 @@ impl From<QueryError> for ShopError {
     }
 }
 
+impl From<HistoryError> for ShopError {
+    fn from(error: HistoryError) -> Self {
+        match error {
+            HistoryError::Store(error) => CommandError::Store(Arc::new(error)).into(),
+        }
+    }
+}
+
 fn busy(error: &impl ToString) -> ShopError {
     ShopError::Busy { retry_after: RETRY_AFTER, detail: error.to_string() }
 }
@@ -146,7 +216,7 @@ mod tests {
 
     use super::*;
     use crate::progress::Progress;
-    use crate::replay::{ReplayOptions, replay};
+    use crate::replay::{Earlier, ReplayOptions, replay};
 
     #[tokio::test]
     async fn the_sample_adds_up() {
@@ -157,6 +227,22 @@ mod tests {
             assert!(report.is_clean() && report.refusals.is_empty() && report.retries == 0, "{report}");
             assert!(report.commands() > 13_000, "{report}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_sample_as_orders_happens_once() {
+        let shop = shop();
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/samples/baskets.csv");
+        let options = ReplayOptions { as_orders: true, ..ReplayOptions::new(&file) };
+        let first = replay(&shop, &options, Progress::hidden()).await.unwrap();
+        let again = replay(&shop, &options, Progress::hidden()).await.unwrap();
+        for report in [&first, &again] {
+            assert!(report.is_clean() && report.refusals.is_empty() && report.retries == 0, "{report}");
+        }
+        assert_eq!(first.earlier, Some(Earlier::default()), "{first}");
+        let orders = first.baskets.sold + first.baskets.abandoned;
+        assert_eq!(again.earlier, Some(Earlier { restocks: first.stocks, orders, held: 0 }), "{again}");
+        assert_eq!(again.levels, first.levels);
     }
 
     #[test]
@@ -181,6 +267,7 @@ mod tests {
     fn shop() -> EmbeddedShop {
         let acknowledged = Arc::new(AcknowledgedLevels::new(usize::MAX, Position::START));
         let store = Arc::new(InMemoryEventStore::exclusive());
+        let history = HistoryQueries::new(store.clone(), store.clone(), 1_000);
         let ports = CommandLoopPorts {
             store: store.clone(),
             reservations: Arc::new(LogReservations::of(store)),
@@ -194,7 +281,7 @@ mod tests {
         let (_, checkpoint) = watch::channel(Position::START);
         let settings = StockQueriesSettings { catch_up_ms_max: 0 };
         let queries = StockQueries::new(acknowledged, Arc::new(Nobody), commands.clone(), checkpoint, settings);
-        EmbeddedShop::new(commands, queries)
+        EmbeddedShop::new(commands, queries, history)
     }
 
     /// Listens to nothing and knows nothing: what was acknowledged is all there is.

@@ -1,4 +1,6 @@
-//! The shop behind a URL.
+//! The shop behind a URL; `bodies` has the JSON that goes to and fro.
+
+mod bodies;
 
 use std::time::Duration;
 
@@ -7,12 +9,18 @@ use awc::http::header::{ACCEPT, HeaderMap, RETRY_AFTER};
 use awc::http::uri::Scheme;
 use awc::http::{StatusCode, Uri};
 use awc::{Client, ClientRequest, Connector, SendClientRequest};
-use inventory_domain::{CustomerId, Level, OrderId, ProductId, Quantity, Reason, ReservationId, StockId, StoreId};
-use serde::{Deserialize, Serialize, Serializer};
+use inventory_domain::order::Place;
+use inventory_domain::{CustomerId, Level, OrderId, Quantity, Reason, ReservationId, StockId};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::shop::{Shop, ShopError};
+use self::bodies::{
+    AddBody, CommitBody, LevelAnswer, OrderAnswer, PlaceBody, ProblemAnswer, ReleaseBody, ReleaseOrderBody,
+    ReserveAnswer, ReserveBody, StockBody,
+};
+use super::shop::{Restocked, Shop, ShopError, ShopOrder};
+use crate::request_key::{IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED, IdempotencyKey};
 
 /// Connections for each basket in flight: its lines are asked for side by side.
 const CONNECTIONS_A_BASKET: usize = 4;
@@ -37,9 +45,14 @@ const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// How long to wait where others keep winning the race for a stock.
 const CONTENDED_RETRY_AFTER: Duration = Duration::from_millis(50);
 
-/// Refusals of a stock that are no conflict.
-const OTHER_REFUSALS: [(StatusCode, &str); 2] =
-    [(StatusCode::NOT_FOUND, "reservation-not-found"), (StatusCode::UNPROCESSABLE_ENTITY, "exceeds-reservation")];
+/// Refusals that are no conflict.
+const OTHER_REFUSALS: [(StatusCode, &str); 5] = [
+    (StatusCode::NOT_FOUND, "stock-not-found"),
+    (StatusCode::NOT_FOUND, "reservation-not-found"),
+    (StatusCode::NOT_FOUND, "order-not-found"),
+    (StatusCode::UNPROCESSABLE_ENTITY, "exceeds-reservation"),
+    (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused"),
+];
 
 /// Asks a running server, over connections that are kept open.
 pub struct HttpShop {
@@ -50,6 +63,8 @@ pub struct HttpShop {
     commit: Uri,
     release: Uri,
     products: String,
+    place: Uri,
+    orders: String,
 }
 
 /// A URL that no server of this service can be at.
@@ -75,8 +90,8 @@ impl HttpShop {
         if base.query().is_some() {
             return Err(wrong("it has a query".to_owned()));
         }
-        let inventory = format!("{}/api/v1/inventory", base_url.trim_end_matches('/'));
-        let path = |path| format!("{inventory}/{path}").parse::<Uri>().map_err(|error| wrong(error.to_string()));
+        let api = format!("{}/api/v1", base_url.trim_end_matches('/'));
+        let path = |path| format!("{api}/{path}").parse::<Uri>().map_err(|error| wrong(error.to_string()));
         let connections = baskets_in_flight.saturating_mul(CONNECTIONS_A_BASKET).clamp(1, CONNECTIONS_MAX);
         let connector = Connector::new()
             .limit(connections)
@@ -87,16 +102,34 @@ impl HttpShop {
         Ok(Self {
             client,
             connections,
-            stock: path("stock")?,
-            reserve: path("reserve")?,
-            commit: path("commit")?,
-            release: path("release")?,
-            products: format!("{inventory}/products"),
+            stock: path("inventory/stock")?,
+            reserve: path("inventory/reserve")?,
+            commit: path("inventory/commit")?,
+            release: path("inventory/release")?,
+            products: format!("{api}/inventory/products"),
+            place: path("orders")?,
+            orders: format!("{api}/orders"),
         })
     }
 
     async fn post<T: Serialize>(&self, uri: &Uri, body: &T) -> Result<Vec<u8>, ShopError> {
-        answer(&format!("POST {}", uri.path()), with_headers(self.client.post(uri)).send_json(body)).await
+        let asked = format!("POST {}", uri.path());
+        Ok(answer(&asked, with_headers(self.client.post(uri)).send_json(body)).await?.body)
+    }
+
+    /// What a GET of `url` answers; `None` where it says `missing`.
+    async fn get(&self, url: &str, missing: &str) -> Result<Option<Vec<u8>>, ShopError> {
+        match answer(&format!("GET {url}"), with_headers(self.client.get(url)).send()).await {
+            Ok(answered) => Ok(Some(answered.body)),
+            Err(ShopError::Refused(reason)) if reason == missing => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn close_order<T: Serialize>(&self, order_id: OrderId, how: &str, body: &T) -> Result<(), ShopError> {
+        let url = format!("{}/{order_id}/{how}", self.orders);
+        answer(&format!("POST {url}"), with_headers(self.client.post(url.as_str())).send_json(body)).await?;
+        Ok(())
     }
 }
 
@@ -109,20 +142,27 @@ impl Shop for HttpShop {
     async fn level(&self, stock_id: StockId) -> Result<Option<Level>, ShopError> {
         let StockId { product_id, store_id } = stock_id;
         let url = format!("{}/{product_id}/stores/{store_id}", self.products);
-        match answer(&format!("GET {url}"), with_headers(self.client.get(url.as_str())).send()).await {
-            Ok(body) => {
-                let LevelAnswer { total, reserved, version } = read("GET of a level", &body)?;
-                Ok(Some(Level { quantity: total, reserved, version }))
-            }
-            Err(ShopError::Refused(reason)) if reason == "stock-not-found" => Ok(None),
-            Err(error) => Err(error),
-        }
+        let Some(body) = self.get(&url, "stock-not-found").await? else { return Ok(None) };
+        let LevelAnswer { total, reserved, version } = read("GET of a level", &body)?;
+        Ok(Some(Level { quantity: total, reserved, version }))
     }
 
     async fn add(&self, stock_id: StockId, quantity: Quantity, reason: &Reason) -> Result<(), ShopError> {
-        let stock = StockBody::of(stock_id);
-        self.post(&self.stock, &AddBody { stock, quantity: quantity.units(), reason: reason.as_str() }).await?;
+        self.post(&self.stock, &AddBody::new(stock_id, quantity, reason)).await?;
         Ok(())
+    }
+
+    async fn restock(
+        &self,
+        key: &IdempotencyKey,
+        stock_id: StockId,
+        quantity: Quantity,
+        reason: &Reason,
+    ) -> Result<Restocked, ShopError> {
+        let request = with_headers(self.client.post(&self.stock)).insert_header((IDEMPOTENCY_KEY, key.as_str()));
+        let body = AddBody::new(stock_id, quantity, reason);
+        let answered = answer(&format!("POST {}", self.stock.path()), request.send_json(&body)).await?;
+        Ok(if answered.is_repeat { Restocked::Before } else { Restocked::Now })
     }
 
     async fn reserve(
@@ -158,96 +198,49 @@ impl Shop for HttpShop {
         self.post(&self.release, &ReleaseBody { stock, reservation_id, reason: reason.as_str() }).await?;
         Ok(())
     }
-}
 
-/// The members that every body has.
-#[derive(Serialize)]
-struct StockBody {
-    #[serde(serialize_with = "as_text")]
-    product_id: ProductId,
-    #[serde(serialize_with = "as_text")]
-    store_id: StoreId,
-}
-
-impl StockBody {
-    fn of(StockId { product_id, store_id }: StockId) -> Self {
-        Self { product_id, store_id }
+    async fn order(&self, order_id: OrderId) -> Result<Option<ShopOrder>, ShopError> {
+        let asked = "GET of an order";
+        let Some(body) = self.get(&format!("{}/{order_id}", self.orders), "order-not-found").await? else {
+            return Ok(None);
+        };
+        let order = read::<OrderAnswer<'_>>(asked, &body)?.into_order();
+        order.map(Some).map_err(|field| unreadable(asked, &format!("no order has such {field}")))
     }
-}
 
-#[derive(Serialize)]
-struct AddBody<'a> {
-    #[serde(flatten)]
-    stock: StockBody,
-    quantity: u64,
-    reason: &'a str,
-}
+    async fn place_order(&self, order_id: OrderId, place: &Place) -> Result<(), ShopError> {
+        self.post(&self.place, &PlaceBody::new(order_id, place)).await?;
+        Ok(())
+    }
 
-#[derive(Serialize)]
-struct ReserveBody {
-    #[serde(flatten)]
-    stock: StockBody,
-    quantity: u64,
-    #[serde(serialize_with = "as_text")]
-    customer_id: CustomerId,
-}
+    async fn commit_order(&self, order_id: OrderId) -> Result<(), ShopError> {
+        self.close_order(order_id, "commit", &serde_json::json!({})).await
+    }
 
-#[derive(Serialize)]
-struct CommitBody {
-    #[serde(flatten)]
-    stock: StockBody,
-    #[serde(serialize_with = "as_text")]
-    reservation_id: ReservationId,
-    #[serde(serialize_with = "as_text")]
-    order_id: OrderId,
-}
-
-#[derive(Serialize)]
-struct ReleaseBody<'a> {
-    #[serde(flatten)]
-    stock: StockBody,
-    #[serde(serialize_with = "as_text")]
-    reservation_id: ReservationId,
-    reason: &'a str,
-}
-
-#[derive(Deserialize)]
-struct LevelAnswer {
-    total: u64,
-    reserved: u64,
-    version: u64,
-}
-
-#[derive(Deserialize)]
-struct ReserveAnswer<'a> {
-    #[serde(borrow)]
-    reservation_id: &'a str,
-}
-
-/// Problem details, as far as they matter here.
-#[derive(Default, Deserialize)]
-struct ProblemAnswer {
-    #[serde(rename = "type", default)]
-    kind: String,
-    #[serde(default)]
-    detail: String,
-}
-
-fn as_text<T: std::fmt::Display, S: Serializer>(id: &T, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(id)
+    async fn release_order(&self, order_id: OrderId, reason: &Reason) -> Result<(), ShopError> {
+        self.close_order(order_id, "release", &ReleaseOrderBody { reason: reason.as_str() }).await
+    }
 }
 
 fn with_headers(request: ClientRequest) -> ClientRequest {
     request.insert_header((ACCEPT, "application/json"))
 }
 
-/// The body of a success; read to its end, so that the connection can be used again.
-async fn answer(asked: &str, request: SendClientRequest) -> Result<Vec<u8>, ShopError> {
+/// A success.
+struct Answered {
+    body: Vec<u8>,
+    /// Whether it is the answer to an earlier request under the same key.
+    is_repeat: bool,
+}
+
+/// The answer, if it is a success; read to its end, so that the connection can be used again.
+async fn answer(asked: &str, request: SendClientRequest) -> Result<Answered, ShopError> {
     let broken = |error: &dyn std::fmt::Display| ShopError::Failed(format!("{asked}: {error}").into());
     let mut response = request.await.map_err(|error| broken(&error))?;
     let body = response.body().limit(ANSWER_BYTES_MAX).await.map_err(|error| broken(&error))?;
     if response.status().is_success() {
-        return Ok(body.into());
+        let is_repeat = response.headers().contains_key(IDEMPOTENT_REPLAYED);
+        return Ok(Answered { body: body.into(), is_repeat });
     }
     Err(no(asked, response.status(), response.headers(), &body))
 }
@@ -265,7 +258,6 @@ fn no(asked: &str, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Shop
     }
     match slug {
         "concurrency-conflict" => ShopError::Busy { retry_after: CONTENDED_RETRY_AFTER, detail: said },
-        "stock-not-found" => ShopError::Refused(slug.to_owned()),
         "" => ShopError::Failed(said.into()),
         _ if status == StatusCode::CONFLICT || OTHER_REFUSALS.contains(&(status, slug)) => {
             ShopError::Refused(slug.to_owned())
@@ -275,8 +267,11 @@ fn no(asked: &str, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Shop
 }
 
 fn read<'a, T: Deserialize<'a>>(asked: &str, body: &'a [u8]) -> Result<T, ShopError> {
-    serde_json::from_slice(body)
-        .map_err(|error| ShopError::Failed(format!("{asked}: the answer can't be read: {error}").into()))
+    serde_json::from_slice(body).map_err(|error| unreadable(asked, &error))
+}
+
+fn unreadable(asked: &str, problem: &dyn std::fmt::Display) -> ShopError {
+    ShopError::Failed(format!("{asked}: the answer can't be read: {problem}").into())
 }
 
 #[cfg(test)]
@@ -285,6 +280,8 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+    use inventory_domain::order::{OrderLine, OrderLines, OrderStatus};
+    use inventory_domain::{HoldFor, ProductId, StoreId};
     use serde_json::{Value, json};
 
     use super::*;
@@ -334,12 +331,98 @@ mod tests {
     }
 
     #[actix_web::test]
+    async fn every_call_about_an_order_has_the_path_and_the_body_of_the_contract() {
+        let id = |number| format!("00000000-0000-0000-0000-00000000000{number}");
+        let line = json!({ "product_id": id(1), "store_id": id(2), "quantity": 2 });
+        let mut answered = line.clone();
+        answered["reservation_id"] = json!(RESERVATION);
+        let order = json!({ "order_id": id(4), "customer_id": id(3), "state": "released", "ttl_minutes": 30,
+            "expires_at": "2017-01-01T12:30:00Z", "placed_at": "2017-01-01T12:00:00Z", "lines": [answered], "version": 2 });
+        let shown = order.clone();
+        let server = Server::start(move |request, _| match request.path().rsplit('/').next() {
+            Some("orders") => HttpResponse::Created().json(&order),
+            Some(last) if last.ends_with('5') => {
+                HttpResponse::NotFound().json(json!({ "type": "/problems/order-not-found" }))
+            }
+            _ => HttpResponse::Ok().json(&order),
+        });
+        let shop = HttpShop::new(&server.url, 1).unwrap();
+        let lines = vec![OrderLine {
+            stock_id: STOCK,
+            quantity: Quantity::new(2).unwrap(),
+            reservation_id: ReservationId::new(Uuid::try_parse(RESERVATION).unwrap()),
+        }];
+        let (customer_id, lines) = (CustomerId::from_u128(3), OrderLines::new(lines).unwrap());
+        let mut place = Place { customer_id, hold_for: None, lines };
+        let order_id = OrderId::from_u128(4);
+        shop.place_order(order_id, &place).await.unwrap();
+        shop.commit_order(order_id).await.unwrap();
+        shop.release_order(order_id, &Reason::new("why").unwrap()).await.unwrap();
+        assert_eq!(shop.order(OrderId::from_u128(5)).await.unwrap(), None);
+        let found = shop.order(order_id).await.unwrap();
+        place.hold_for = Some(HoldFor::DEFAULT);
+        assert_eq!(found, Some(ShopOrder { place, status: OrderStatus::Released }), "{shown}");
+        let placed = json!({ "order_id": id(4), "customer_id": id(3), "ttl_minutes": null, "lines": [line] });
+        let expected = [
+            ("POST /api/v1/orders".to_owned(), placed),
+            (format!("POST /api/v1/orders/{}/commit", id(4)), json!({})),
+            (format!("POST /api/v1/orders/{}/release", id(4)), json!({ "reason": "why" })),
+            (format!("GET /api/v1/orders/{}", id(5)), Value::Null),
+            (format!("GET /api/v1/orders/{}", id(4)), Value::Null),
+        ];
+        assert_eq!(server.asked(), expected);
+    }
+
+    #[actix_web::test]
+    async fn an_order_that_can_not_be_is_a_failure() {
+        for (field, value) in
+            [("state", json!("eaten")), ("lines", json!([])), ("ttl_minutes", json!(0)), ("customer_id", json!("x"))]
+        {
+            let server = Server::start(move |_, _| {
+                let line = json!({ "product_id": RESERVATION, "store_id": RESERVATION, "quantity": 2,
+                    "reservation_id": RESERVATION });
+                let mut order =
+                    json!({ "customer_id": RESERVATION, "state": "active", "ttl_minutes": null, "lines": [line] });
+                order[field] = value.clone();
+                HttpResponse::Ok().json(order)
+            });
+            let shop = HttpShop::new(&server.url, 1).unwrap();
+            let error = shop.order(OrderId::from_u128(4)).await.unwrap_err();
+            assert!(matches!(error, ShopError::Failed(_)), "{field}: {error:?}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_restock_carries_its_key_and_tells_whether_it_is_a_repeat() {
+        let server = Server::start(|request, _| {
+            let mut response = HttpResponse::Created();
+            match request.headers().get(&IDEMPOTENCY_KEY).map(|key| key.to_str().unwrap()) {
+                Some("first") => (),
+                Some("second") => drop(response.insert_header((IDEMPOTENT_REPLAYED, "true"))),
+                other => panic!("{other:?}"),
+            }
+            response.json(json!({ "message": "ok" }))
+        });
+        let shop = HttpShop::new(&server.url, 1).unwrap();
+        let (two, reason) = (Quantity::new(2).unwrap(), Reason::new("x").unwrap());
+        for (key, then) in [("first", Restocked::Now), ("second", Restocked::Before)] {
+            let key = IdempotencyKey::new(key).unwrap();
+            assert_eq!(shop.restock(&key, STOCK, two, &reason).await.unwrap(), then);
+        }
+        let asked = server.asked();
+        assert_eq!(asked[0].0, "POST /api/v1/inventory/stock");
+        assert_eq!((&asked[0], asked[0].1["quantity"].as_u64()), (&asked[1], Some(2)));
+    }
+
+    #[actix_web::test]
     async fn answers_are_told_apart() {
         for (status, problem, retry_after, then) in [
             (409, "/problems/insufficient-stock", None, "refused: insufficient-stock"),
             (409, "https://example.com/problems/reservation-expired", None, "refused: reservation-expired"),
             (404, "/problems/reservation-not-found", None, "refused: reservation-not-found"),
+            (404, "/problems/order-not-found", None, "refused: order-not-found"),
             (422, "/problems/exceeds-reservation", None, "refused: exceeds-reservation"),
+            (422, "/problems/idempotency-key-reused", None, "refused: idempotency-key-reused"),
             (409, "/problems/concurrency-conflict", None, "busy for 50 ms"),
             (503, "/problems/overloaded", Some("2"), "busy for 2000 ms"),
             (503, "/problems/unavailable", Some("Wed, 21 Oct 2026 07:28:00 GMT"), "busy for 1000 ms"),

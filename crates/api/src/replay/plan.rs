@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::path::Path;
 
+use blake3::{Hash, Hasher};
 use inventory_domain::{CustomerId, OrderId, ProductId, Quantity, StockId, StoreId};
 use jiff::civil::DateTime;
 
@@ -30,11 +31,17 @@ pub struct Plan {
     pub first_refused_line: Option<u64>,
     /// The times of the first and of the last basket.
     pub span: Option<(DateTime, DateTime)>,
+    /// A hash of all that the baskets ask for: the same for the same baskets, whatever their file is called.
+    pub fingerprint: Hash,
 }
 
 /// What a basket asks for.
 #[derive(Clone, Debug)]
 pub struct PlannedBasket {
+    /// The basket's number in the file.
+    pub basket: u64,
+    /// The line of the file that it starts on, from 1 on.
+    pub first_line: u64,
     /// The order that it becomes.
     pub order_id: OrderId,
     /// Whom it is held for.
@@ -94,8 +101,9 @@ impl Plan {
                 return Err(BasketFileError::TooManyLines { file, lines_max });
             }
         }
+        let fingerprint = planner.fingerprint.finalize();
         let Planner { baskets, stocks, lines, refused_lines, first_refused_line, span, .. } = planner;
-        Ok(Self { file, baskets, stocks, lines, refused_lines, first_refused_line, span })
+        Ok(Self { file, baskets, stocks, lines, refused_lines, first_refused_line, span, fingerprint })
     }
 }
 
@@ -107,6 +115,7 @@ struct Planner {
     refused_lines: u64,
     first_refused_line: Option<u64>,
     span: Option<(DateTime, DateTime)>,
+    fingerprint: Hasher,
     /// Where each product and store stands among the stocks.
     places: HashMap<(u64, u64), usize>,
     products: HashMap<u64, ProductId>,
@@ -130,10 +139,23 @@ impl Planner {
             }
         }
         let is_abandoned = order_id.uuid().as_u128().is_multiple_of(ABANDONED_ONE_IN);
+        let (number, first_line) = (basket.basket, basket.lines.first().map_or(0, |line| line.line));
         let customer_id = customer_id(basket.household);
-        self.baskets.push(PlannedBasket { order_id, customer_id, is_abandoned, lines });
+        self.mark(basket, &lines);
+        self.baskets.push(PlannedBasket { basket: number, first_line, order_id, customer_id, is_abandoned, lines });
         let first = self.span.map_or(basket.at, |(first, _)| first);
         self.span = Some((first, basket.at));
+    }
+
+    /// Has the fingerprint cover what a basket asks for.
+    fn mark(&mut self, basket: &Basket, lines: &[PlannedLine]) {
+        for number in [basket.basket, basket.household, basket.store, lines.len() as u64] {
+            self.fingerprint.update(&number.to_le_bytes());
+        }
+        for line in lines {
+            self.fingerprint.update(&self.stocks[line.stock].product.to_le_bytes());
+            self.fingerprint.update(&line.quantity.units().to_le_bytes());
+        }
     }
 
     fn place(&mut self, product: u64, store: u64) -> usize {
@@ -167,6 +189,15 @@ pub(super) mod tests {
         let abandoned = || plan(&baskets).baskets.iter().map(|basket| basket.is_abandoned).collect::<Vec<_>>();
         assert!((60..=140).contains(&abandoned().iter().filter(|is_abandoned| **is_abandoned).count()));
         assert_eq!(abandoned(), abandoned());
+    }
+
+    #[test]
+    fn the_fingerprint_is_of_what_is_asked_for() {
+        let fingerprint = |baskets| plan(baskets).fingerprint;
+        assert_eq!(fingerprint("1 10x2 11x1; 2 10x3"), fingerprint("1 10x2 12x0 11x1; 2 10x3"));
+        for other in ["1 10x2 11x1; 2 10x4", "1 10x2; 2 11x1 10x3", "1 10x2 11x1; 3 10x3", "1 11x1 10x2; 2 10x3"] {
+            assert_ne!(fingerprint("1 10x2 11x1; 2 10x3"), fingerprint(other), "{other}");
+        }
     }
 
     #[test]

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use blake3::Hash;
 use inventory_domain::{Level, StockId};
 
+use super::levels_digest::levels_digest;
 use super::plan::{Plan, PlannedStock};
 use super::till::{Operation, Record};
 
@@ -29,6 +31,8 @@ pub struct ReplayReport {
     pub stocks: u64,
     /// What became of the baskets.
     pub baskets: BasketCounts,
+    /// What an earlier run of the same baskets had done; `None` unless they are orders, which alone can be told again.
+    pub earlier: Option<Earlier>,
     /// What was done, by operation.
     pub operations: Vec<OperationReport>,
     /// How often an operation was refused, by operation and reason.
@@ -37,6 +41,8 @@ pub struct ReplayReport {
     pub retries: u64,
     /// How long it took.
     pub times: Times,
+    /// A hash of all levels after it: the same in two stores that hold the same.
+    pub levels: Hash,
     /// Stocks that don't add up.
     pub mismatched_stocks: u64,
     /// The first of those.
@@ -52,6 +58,17 @@ pub struct BasketCounts {
     pub abandoned: u64,
     /// Without a line that could be held.
     pub empty: u64,
+}
+
+/// What an earlier run of the same baskets had done when this one began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Earlier {
+    /// Restocks that it had done.
+    pub restocks: u64,
+    /// Orders that it had sold or freed, and which are none of the [`BasketCounts`] therefore.
+    pub orders: u64,
+    /// Orders that it had left held.
+    pub held: u64,
 }
 
 /// One kind of operation.
@@ -100,6 +117,8 @@ pub struct Account {
     pub added: u64,
     /// Units that were sold.
     pub sold: u64,
+    /// Units that an earlier run had left held for orders of this one, and which are held no more therefore.
+    pub held_before: u64,
     /// The level after.
     pub after: Level,
 }
@@ -111,10 +130,17 @@ impl Account {
         i128::from(self.before.quantity) + i128::from(self.added) - i128::from(self.sold)
     }
 
-    /// Whether what is there is what has to be there, and nothing of the replay is held any more.
+    /// Units that have to be reserved: those of others, because nothing of the replay is held any more.
+    #[must_use]
+    pub fn reserved_expected(&self) -> i128 {
+        i128::from(self.before.reserved) - i128::from(self.held_before)
+    }
+
+    /// Whether what is there is what has to be there.
     #[must_use]
     pub fn adds_up(&self) -> bool {
-        i128::from(self.after.quantity) == self.on_hand_expected() && self.after.reserved == self.before.reserved
+        i128::from(self.after.quantity) == self.on_hand_expected()
+            && i128::from(self.after.reserved) == self.reserved_expected()
     }
 }
 
@@ -123,24 +149,27 @@ impl ReplayReport {
     pub(super) fn new(
         plan: &Plan,
         baskets: BasketCounts,
-        accounts: impl Iterator<Item = Account>,
+        earlier: Option<Earlier>,
+        accounts: &[Account],
         record: Record,
         times: Times,
     ) -> Self {
-        let wrong = |(stock, account): (&PlannedStock, Account)| {
+        let levels = levels_digest(plan.stocks.iter().zip(accounts).map(|(stock, of)| (stock.stock_id, of.after)));
+        let wrong = |(stock, account): (&PlannedStock, &Account)| {
             let PlannedStock { stock_id, product, store, .. } = *stock;
-            (!account.adds_up()).then_some(Mismatch { stock_id, product, store, account })
+            (!account.adds_up()).then_some(Mismatch { stock_id, product, store, account: *account })
         };
         let mut mismatches = plan.stocks.iter().zip(accounts).filter_map(wrong);
         let first: Vec<Mismatch> = mismatches.by_ref().take(MISMATCHES_NAMED).collect();
         let Record { latency, refusals, retries } = record;
-        let operations = Operation::ALL.into_iter().map(|operation| {
+        let operations: &[Operation] = if earlier.is_some() { &Operation::OF_ORDERS } else { &Operation::OF_LINES };
+        let operations = operations.iter().map(|operation| {
             let quantile = |of| {
-                let micros = latency.get(&operation).map(|histogram| histogram.value_at_quantile(of));
+                let micros = latency.get(operation).map(|histogram| histogram.value_at_quantile(of));
                 Duration::from_micros(micros.unwrap_or_default())
             };
-            let done = latency.get(&operation).map(hdrhistogram::Histogram::len).unwrap_or_default();
-            OperationReport { operation, done, p50: quantile(0.5), p99: quantile(0.99) }
+            let done = latency.get(operation).map(hdrhistogram::Histogram::len).unwrap_or_default();
+            OperationReport { operation: *operation, done, p50: quantile(0.5), p99: quantile(0.99) }
         });
         Self {
             file: plan.file.clone(),
@@ -150,10 +179,12 @@ impl ReplayReport {
             span: plan.span.map(|(first, last)| (first.to_string(), last.to_string())),
             stocks: plan.stocks.len() as u64,
             baskets,
+            earlier,
             operations: operations.collect(),
             refusals,
             retries,
             times,
+            levels,
             mismatched_stocks: first.len() as u64 + mismatches.count() as u64,
             mismatches: first,
         }
@@ -182,14 +213,23 @@ impl ReplayReport {
 impl fmt::Display for ReplayReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let BasketCounts { sold, abandoned, empty } = self.baskets;
-        let baskets = Grouped(sold + abandoned + empty);
+        let baskets = Grouped(sold + abandoned + empty + self.earlier.map_or(0, |earlier| earlier.orders));
         let (lines, stocks) = (Grouped(self.lines), Grouped(self.stocks));
         writeln!(formatter, "File      {}: {lines} lines, {baskets} baskets, {stocks} stocks", self.file)?;
         if let Some((first, last)) = &self.span {
             writeln!(formatter, "          from {first} to {last}")?;
         }
         let (sold, abandoned, empty) = (Grouped(sold), Grouped(abandoned), Grouped(empty));
-        writeln!(formatter, "Baskets   {sold} sold, {abandoned} abandoned and released, {empty} with nothing to hold")?;
+        match &self.earlier {
+            None => writeln!(
+                formatter,
+                "Baskets   {sold} sold, {abandoned} abandoned and released, {empty} with nothing to hold"
+            )?,
+            Some(earlier) => writeln!(
+                formatter,
+                "Orders    {sold} sold, {abandoned} abandoned and released, {empty} refused or with nothing to hold\n{earlier}"
+            )?,
+        }
         self.write_refusals(formatter)?;
         let (commands, rate) = (Grouped(self.commands()), Grouped(self.commands_a_second()));
         let Times { restock, baskets, all } = self.times;
@@ -208,6 +248,7 @@ impl fmt::Display for ReplayReport {
             writeln!(formatter, "{:9}{done:>12}{refused:>12}{p50:>12}{p99:>12}", operation.name())?;
         }
         writeln!(formatter)?;
+        writeln!(formatter, "Levels    {}", self.levels.to_hex())?;
         if self.is_clean() {
             return write!(
                 formatter,
@@ -244,19 +285,30 @@ impl ReplayReport {
     }
 }
 
+impl fmt::Display for Earlier {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { restocks, orders, held } = self;
+        let (restocks, orders, held) = (Grouped(*restocks), Grouped(*orders), Grouped(*held));
+        write!(
+            formatter,
+            "Before    {restocks} restocks and {orders} orders done by an earlier run, {held} left held by it"
+        )
+    }
+}
+
 impl fmt::Display for Mismatch {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { stock_id: StockId { product_id, store_id }, product, store, account } = self;
-        let Account { before, added, sold, after } = account;
+        let Account { before, added, sold, after, .. } = account;
         write!(
             formatter,
             "product {product} ({product_id}) in store {store} ({store_id}): {on_hand} on hand, expected {before} + \
-             {added} added - {sold} sold = {expected}; {reserved} reserved, expected {reserved_before}",
+             {added} added - {sold} sold = {expected}; {reserved} reserved, expected {reserved_expected}",
             on_hand = after.quantity,
             before = before.quantity,
             expected = account.on_hand_expected(),
             reserved = after.reserved,
-            reserved_before = before.reserved,
+            reserved_expected = account.reserved_expected(),
         )
     }
 }

@@ -3,25 +3,27 @@
 use std::cell::Cell;
 use std::future::ready;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use inventory_domain::{Level, Quantity, Reason, ReservationId, StockId};
+use inventory_domain::{Level, Quantity, Reason, ReservationId};
 use thiserror::Error;
 use tokio::time::Instant;
 
 use super::baskets::BasketFileError;
+use super::orders::{NotAnOrder, replay_orders};
 use super::plan::{Plan, PlannedBasket, PlannedLine};
-use super::report::{Account, BasketCounts, ReplayReport, Times};
+use super::report::{Account, BasketCounts, Earlier, ReplayReport, Times};
 use super::shop::{Shop, ShopError};
-use super::till::{Operation, Till};
+use super::till::{Operation, Subject, Till};
 use crate::progress::Progress;
 
 /// Why the shelves are filled.
-const RESTOCK_REASON: &str = "replay: what the file will sell";
+pub(super) const RESTOCK_REASON: &str = "replay: what the file will sell";
 
 /// Why a basket's units are freed.
-const ABANDONED_REASON: &str = "replay: the basket was abandoned";
+pub(super) const ABANDONED_REASON: &str = "replay: the basket was abandoned";
 
 /// How a replay is done.
 #[derive(Clone, Debug)]
@@ -32,6 +34,8 @@ pub struct ReplayOptions {
     pub in_flight: usize,
     /// Lines that the file may have: all of them are held in memory, in some 150 bytes each.
     pub lines_max: u64,
+    /// Whether each basket is one order, see [`replay_orders`]; else each of its lines is reserved for itself.
+    pub as_orders: bool,
 }
 
 impl ReplayOptions {
@@ -40,10 +44,10 @@ impl ReplayOptions {
     /// Lines that a file may have, unless told otherwise: three times a year of the largest sample.
     pub const LINES_MAX: u64 = 5_000_000;
 
-    /// A replay of `file` with the default bounds.
+    /// A replay of `file` line by line, with the default bounds.
     #[must_use]
     pub fn new(file: impl Into<PathBuf>) -> Self {
-        Self { file: file.into(), in_flight: Self::IN_FLIGHT, lines_max: Self::LINES_MAX }
+        Self { file: file.into(), in_flight: Self::IN_FLIGHT, lines_max: Self::LINES_MAX, as_orders: false }
     }
 }
 
@@ -53,13 +57,17 @@ pub enum ReplayError {
     /// The file is no file of baskets; nothing was done.
     #[error(transparent)]
     File(#[from] BasketFileError),
-    /// The shop failed. What was held and not yet sold stays held until its deadline.
-    #[error("the replay stopped at {operation} on stock {stock_id}")]
+    /// A basket of the file can't be an order; nothing was done.
+    #[error(transparent)]
+    NotAnOrder(#[from] NotAnOrder),
+    /// The shop failed. What was held and not yet sold stays held: until its deadline, or as an order until the replay of the
+    /// orders is done again.
+    #[error("the replay stopped at {operation} on {subject}")]
     Shop {
         /// What was asked.
         operation: &'static str,
-        /// Of which stock.
-        stock_id: StockId,
+        /// Of what.
+        subject: Subject,
         /// Why it failed.
         #[source]
         cause: ShopError,
@@ -79,10 +87,14 @@ pub enum ReplayError {
 /// [`ReplayReport::is_clean`].
 pub async fn replay(shop: &dyn Shop, options: &ReplayOptions, progress: Progress) -> Result<ReplayReport, ReplayError> {
     let plan = Plan::open(&options.file, options.lines_max)?;
-    replay_plan(shop, &plan, options.in_flight, progress).await
+    if options.as_orders {
+        replay_orders(shop, &plan, options.in_flight, progress).await
+    } else {
+        replay_plan(shop, &plan, options.in_flight, progress).await
+    }
 }
 
-/// As [`replay`], with what was read already.
+/// As [`replay`], line by line, with what was read already.
 ///
 /// # Errors
 ///
@@ -93,47 +105,32 @@ pub async fn replay_plan(
     in_flight: usize,
     progress: Progress,
 ) -> Result<ReplayReport, ReplayError> {
-    let run = Run {
-        plan,
-        till: Till::new(shop),
-        progress,
-        in_flight: in_flight.max(1),
-        books: vec![Books::default(); plan.stocks.len()],
-        baskets: Cell::default(),
-    };
-    let start = Instant::now();
+    let run = Run::new(shop, plan, in_flight, progress);
     let before = run.levels("Levels before").await?;
-    let counted = Instant::now();
-    run.restock(&reason(RESTOCK_REASON)).await?;
-    let restocked = Instant::now();
-    run.baskets(&reason(ABANDONED_REASON)).await?;
-    let sold = Instant::now();
-    let after = run.levels("Levels after").await?;
-    let times = Times { restock: restocked - counted, baskets: sold - restocked, all: start.elapsed() };
-    let accounts = before.into_iter().zip(after).zip(run.books).map(|((before, after), books)| Account {
-        before,
-        added: books.added.get(),
-        sold: books.sold.get(),
-        after,
-    });
-    Ok(ReplayReport::new(plan, run.baskets.get(), accounts, run.till.into_record(), times))
+    let restock = timed(run.restock(&reason(RESTOCK_REASON))).await?;
+    let baskets = timed(run.baskets(&reason(ABANDONED_REASON))).await?;
+    run.finish(before, restock, baskets, None).await
 }
 
-struct Run<'a> {
-    plan: &'a Plan,
-    till: Till<'a>,
-    progress: Progress,
-    in_flight: usize,
+/// What every replay has, whatever its baskets become.
+pub(super) struct Run<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) till: Till<'a>,
     /// What was done to each of the plan's stocks.
-    books: Vec<Books>,
-    baskets: Cell<BasketCounts>,
+    pub(super) books: Vec<Books>,
+    pub(super) counts: Cell<BasketCounts>,
+    pub(super) in_flight: usize,
+    progress: Progress,
+    start: Instant,
 }
 
 /// What was acknowledged for one stock.
 #[derive(Clone, Default)]
-struct Books {
-    added: Cell<u64>,
-    sold: Cell<u64>,
+pub(super) struct Books {
+    pub(super) added: Cell<u64>,
+    pub(super) sold: Cell<u64>,
+    /// Units that the orders of an earlier run held when this one began.
+    pub(super) held_before: Cell<u64>,
 }
 
 /// A line whose units are held.
@@ -143,80 +140,108 @@ struct Held<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn operations_max(&self) -> usize {
+    pub(super) fn new(shop: &'a dyn Shop, plan: &'a Plan, in_flight: usize, progress: Progress) -> Self {
+        Self {
+            plan,
+            till: Till::new(shop),
+            books: vec![Books::default(); plan.stocks.len()],
+            counts: Cell::default(),
+            in_flight: in_flight.max(1),
+            progress,
+            start: Instant::now(),
+        }
+    }
+
+    pub(super) fn operations_max(&self) -> usize {
         self.till.shop.operations_max().max(1)
     }
 
-    /// The level of each of the plan's stocks.
-    async fn levels(&self, name: &'static str) -> Result<Vec<Level>, ReplayError> {
-        let phase = self.progress.phase(name, self.plan.stocks.len() as u64);
-        let mut levels = vec![Level::default(); self.plan.stocks.len()];
-        stream::iter(self.plan.stocks.iter().enumerate())
-            .map(|(place, stock)| async move {
-                let ask = async |shop: &dyn Shop| shop.level(stock.stock_id).await;
-                let level = self.till.ask(Operation::Level, stock.stock_id, ask).await?;
-                Ok((place, level.flatten().unwrap_or_default()))
-            })
-            .buffer_unordered(self.operations_max())
-            .try_for_each(|(place, level)| {
-                levels[place] = level;
+    /// Does `work` on all of `items`, which start in their order, on so many at a time.
+    pub(super) async fn each<T>(
+        &self,
+        name: &'static str,
+        items: impl ExactSizeIterator<Item = T>,
+        at_a_time: usize,
+        work: impl AsyncFn(T) -> Result<(), ReplayError>,
+    ) -> Result<(), ReplayError> {
+        let phase = self.progress.phase(name, items.len() as u64);
+        stream::iter(items)
+            .map(|item| work(item))
+            .buffer_unordered(at_a_time)
+            .try_for_each(|()| {
                 phase.advance(1);
-                ready(Ok::<_, ReplayError>(()))
+                ready(Ok(()))
             })
-            .await?;
-        Ok(levels)
+            .await
+    }
+
+    /// The level of each of the plan's stocks.
+    pub(super) async fn levels(&self, name: &'static str) -> Result<Vec<Level>, ReplayError> {
+        let levels = vec![Cell::<Level>::default(); self.plan.stocks.len()];
+        self.each(name, self.plan.stocks.iter().zip(&levels), self.operations_max(), async |(stock, found)| {
+            let ask = async |shop: &dyn Shop| shop.level(stock.stock_id).await;
+            let level = self.till.ask(Operation::Level, stock.stock_id, ask).await?;
+            found.set(level.flatten().unwrap_or_default());
+            Ok(())
+        })
+        .await?;
+        Ok(levels.into_iter().map(Cell::into_inner).collect())
+    }
+
+    /// Looks at the levels after it all, and reports.
+    pub(super) async fn finish(
+        self,
+        before: Vec<Level>,
+        restock: Duration,
+        baskets: Duration,
+        earlier: Option<Earlier>,
+    ) -> Result<ReplayReport, ReplayError> {
+        let after = self.levels("Levels after").await?;
+        let times = Times { restock, baskets, all: self.start.elapsed() };
+        let accounts = before.into_iter().zip(after).zip(self.books).map(|((before, after), books)| Account {
+            before,
+            added: books.added.get(),
+            sold: books.sold.get(),
+            held_before: books.held_before.get(),
+            after,
+        });
+        let accounts: Vec<Account> = accounts.collect();
+        Ok(ReplayReport::new(self.plan, self.counts.get(), earlier, &accounts, self.till.into_record(), times))
     }
 
     /// Fills each stock with what the file will ask of it.
     async fn restock(&self, reason: &Reason) -> Result<(), ReplayError> {
-        let phase = self.progress.phase("Restocking", self.plan.stocks.len() as u64);
-        stream::iter(self.plan.stocks.iter().zip(&self.books))
-            .map(|(stock, books)| async move {
-                for quantity in portions(stock.wanted) {
-                    let ask = async |shop: &dyn Shop| shop.add(stock.stock_id, quantity, reason).await;
-                    if self.till.ask(Operation::Add, stock.stock_id, ask).await?.is_some() {
-                        books.added.update(|added| added + quantity.units());
-                    }
+        let stocks = self.plan.stocks.iter().zip(&self.books);
+        self.each("Restocking", stocks, self.operations_max(), async |(stock, books)| {
+            for quantity in portions(stock.wanted) {
+                let ask = async |shop: &dyn Shop| shop.add(stock.stock_id, quantity, reason).await;
+                if self.till.ask(Operation::Add, stock.stock_id, ask).await?.is_some() {
+                    books.added.update(|added| added + quantity.units());
                 }
-                Ok(())
-            })
-            .buffer_unordered(self.operations_max())
-            .try_for_each(|()| {
-                phase.advance(1);
-                ready(Ok::<_, ReplayError>(()))
-            })
-            .await
+            }
+            Ok(())
+        })
+        .await
     }
 
     async fn baskets(&self, abandoned: &Reason) -> Result<(), ReplayError> {
-        let phase = self.progress.phase("Baskets", self.plan.baskets.len() as u64);
-        stream::iter(&self.plan.baskets)
-            .map(|basket| self.basket(basket, abandoned))
-            .buffer_unordered(self.in_flight)
-            .try_for_each(|()| {
-                phase.advance(1);
-                ready(Ok::<_, ReplayError>(()))
-            })
-            .await
+        let baskets = self.plan.baskets.iter();
+        self.each("Baskets", baskets, self.in_flight, async |basket| self.basket(basket, abandoned).await).await
     }
 
     /// Holds what can be held of a basket, then sells or frees it.
     async fn basket(&self, basket: &'a PlannedBasket, abandoned: &Reason) -> Result<(), ReplayError> {
         let held = try_join_all(basket.lines.iter().map(|line| self.hold(basket, line))).await?;
         let held: Vec<Held<'_>> = held.into_iter().flatten().collect();
-        let mut counts = self.baskets.get();
         if held.is_empty() {
-            counts.empty += 1;
+            self.counts.update(|counts| BasketCounts { empty: counts.empty + 1, ..counts });
         } else if basket.is_abandoned {
             try_join_all(held.iter().map(|held| self.free(held, abandoned))).await?;
-            counts = self.baskets.get();
-            counts.abandoned += 1;
+            self.counts.update(|counts| BasketCounts { abandoned: counts.abandoned + 1, ..counts });
         } else {
             try_join_all(held.iter().map(|held| self.sell(basket, held))).await?;
-            counts = self.baskets.get();
-            counts.sold += 1;
+            self.counts.update(|counts| BasketCounts { sold: counts.sold + 1, ..counts });
         }
-        self.baskets.set(counts);
         Ok(())
     }
 
@@ -243,12 +268,19 @@ impl<'a> Run<'a> {
     }
 }
 
-fn reason(text: &'static str) -> Reason {
+/// How long `work` takes.
+pub(super) async fn timed(work: impl Future<Output = Result<(), ReplayError>>) -> Result<Duration, ReplayError> {
+    let start = Instant::now();
+    work.await?;
+    Ok(start.elapsed())
+}
+
+pub(super) fn reason(text: &'static str) -> Reason {
     Reason::new(text).expect("the reasons above are neither empty nor long")
 }
 
 /// Parts of `units` that one command each can move.
-fn portions(units: u64) -> impl Iterator<Item = Quantity> {
+pub(super) fn portions(units: u64) -> impl Iterator<Item = Quantity> {
     let mut rest = units;
     std::iter::from_fn(move || {
         let part = rest.min(Quantity::MAX);
@@ -259,15 +291,9 @@ fn portions(units: u64) -> impl Iterator<Item = Quantity> {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-    use std::collections::HashMap;
     use std::path::Path;
-    use std::time::Duration;
 
-    use async_trait::async_trait;
-    use inventory_domain::{CustomerId, OrderId};
-    use tokio::task::yield_now;
-
+    use super::super::fake_shop::{FakeShop, done};
     use super::super::plan::tests::plan;
     use super::*;
 
@@ -294,6 +320,7 @@ mod tests {
         assert_eq!(report.baskets, BasketCounts { sold: 1, abandoned: 1, empty: 0 });
         assert_eq!(done(&report), "level 6, add 3, reserve 4, commit 2, release 2");
         assert_eq!(on_hand(&shop, TWO_BASKETS), [(10, 2), (11, 1), (12, 0)]);
+        assert!(report.to_string().contains(&format!("\nLevels    {}\n", shop.digest())), "{report}");
     }
 
     #[tokio::test]
@@ -401,115 +428,8 @@ mod tests {
         replay_plan(shop, &plan(baskets), 64, Progress::hidden()).await
     }
 
-    fn done(report: &ReplayReport) -> String {
-        let done = report.operations.iter().map(|of| format!("{} {}", of.operation.name(), of.done));
-        done.collect::<Vec<_>>().join(", ")
-    }
-
     fn on_hand(shop: &FakeShop, baskets: &str) -> Vec<(u64, u64)> {
         let levels = shop.levels.borrow();
         plan(baskets).stocks.iter().map(|stock| (stock.product, levels[&stock.stock_id].quantity)).collect()
-    }
-
-    /// Stocks in memory, and what can go wrong with them. Operations are counted from 1.
-    #[derive(Default)]
-    struct FakeShop {
-        /// Says that it has done this one, and hasn't.
-        loses: Option<(Operation, u64)>,
-        /// Breaks at this one.
-        fails: Option<(Operation, u64)>,
-        /// Says that it has sold, and hasn't.
-        sells_nothing: bool,
-        /// The most units that fit into a stock.
-        room: Option<u64>,
-        /// How often it is busy.
-        busy_times: Cell<u64>,
-        levels: RefCell<HashMap<StockId, Level>>,
-        held: RefCell<HashMap<ReservationId, u64>>,
-        counts: RefCell<HashMap<&'static str, u64>>,
-        most_held: Cell<usize>,
-        reserves: RefCell<Vec<StockId>>,
-    }
-
-    impl FakeShop {
-        /// Counts an operation; whether it is to be done in earnest.
-        async fn begin(&self, operation: Operation) -> Result<bool, ShopError> {
-            yield_now().await;
-            if let Some(left) = self.busy_times.get().checked_sub(1) {
-                self.busy_times.set(left);
-                return Err(ShopError::Busy { retry_after: Duration::ZERO, detail: "busy".into() });
-            }
-            let mut counts = self.counts.borrow_mut();
-            let count = counts.entry(operation.name()).or_default();
-            *count += 1;
-            if self.fails == Some((operation, *count)) {
-                return Err(ShopError::Failed("broken".into()));
-            }
-            Ok(self.loses != Some((operation, *count)))
-        }
-    }
-
-    #[async_trait(?Send)]
-    impl Shop for FakeShop {
-        fn operations_max(&self) -> usize {
-            16
-        }
-
-        async fn level(&self, stock_id: StockId) -> Result<Option<Level>, ShopError> {
-            self.begin(Operation::Level).await?;
-            Ok(self.levels.borrow().get(&stock_id).copied())
-        }
-
-        async fn add(&self, stock_id: StockId, quantity: Quantity, _: &Reason) -> Result<(), ShopError> {
-            let in_earnest = self.begin(Operation::Add).await?;
-            if self.room.is_some_and(|room| quantity.units() > room) {
-                return Err(ShopError::Refused("stock-limit-exceeded".into()));
-            }
-            if in_earnest {
-                self.levels.borrow_mut().entry(stock_id).or_default().quantity += quantity.units();
-            }
-            Ok(())
-        }
-
-        async fn reserve(
-            &self,
-            stock_id: StockId,
-            quantity: Quantity,
-            _: CustomerId,
-        ) -> Result<ReservationId, ShopError> {
-            self.reserves.borrow_mut().push(stock_id);
-            self.begin(Operation::Reserve).await?;
-            let mut levels = self.levels.borrow_mut();
-            let level = levels.entry(stock_id).or_default();
-            if level.available() < quantity.units() {
-                return Err(ShopError::Refused("insufficient-stock".into()));
-            }
-            level.reserved += quantity.units();
-            let count = self.counts.borrow()["reserve"];
-            let reservation_id = ReservationId::from_u128(count.into());
-            self.held.borrow_mut().insert(reservation_id, quantity.units());
-            self.most_held.set(self.most_held.get().max(self.held.borrow().len()));
-            Ok(reservation_id)
-        }
-
-        async fn commit(&self, stock_id: StockId, reservation_id: ReservationId, _: OrderId) -> Result<(), ShopError> {
-            let in_earnest = self.begin(Operation::Commit).await?;
-            let units = self.held.borrow_mut().remove(&reservation_id).unwrap();
-            if in_earnest && !self.sells_nothing {
-                let mut levels = self.levels.borrow_mut();
-                let level = levels.get_mut(&stock_id).unwrap();
-                (level.quantity, level.reserved) = (level.quantity - units, level.reserved - units);
-            }
-            Ok(())
-        }
-
-        async fn release(&self, stock_id: StockId, reservation_id: ReservationId, _: &Reason) -> Result<(), ShopError> {
-            let in_earnest = self.begin(Operation::Release).await?;
-            let units = self.held.borrow_mut().remove(&reservation_id).unwrap();
-            if in_earnest {
-                self.levels.borrow_mut().get_mut(&stock_id).unwrap().reserved -= units;
-            }
-            Ok(())
-        }
     }
 }

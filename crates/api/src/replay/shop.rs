@@ -4,10 +4,13 @@ use std::error::Error;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use inventory_domain::order::{OrderStatus, Place};
 use inventory_domain::{CustomerId, Level, OrderId, Quantity, Reason, ReservationId, StockId};
 use thiserror::Error;
 
-/// Takes commands on stocks, and shows each level as it is after all that it has acknowledged.
+use crate::request_key::IdempotencyKey;
+
+/// Takes commands on stocks and orders, and shows each as it is after all that it has acknowledged.
 ///
 /// For one thread: what it returns need not be `Send`.
 #[async_trait(?Send)]
@@ -20,6 +23,15 @@ pub trait Shop {
 
     /// Puts units on the shelf.
     async fn add(&self, stock_id: StockId, quantity: Quantity, reason: &Reason) -> Result<(), ShopError>;
+
+    /// Puts units on the shelf once, however often it is asked under this key.
+    async fn restock(
+        &self,
+        key: &IdempotencyKey,
+        stock_id: StockId,
+        quantity: Quantity,
+        reason: &Reason,
+    ) -> Result<Restocked, ShopError>;
 
     /// Holds units for a customer, under the id that is returned.
     async fn reserve(
@@ -40,12 +52,42 @@ pub trait Shop {
     /// Frees what a reservation holds.
     async fn release(&self, stock_id: StockId, reservation_id: ReservationId, reason: &Reason)
     -> Result<(), ShopError>;
+
+    /// An order; `None` where nobody has placed it.
+    async fn order(&self, order_id: OrderId) -> Result<Option<ShopOrder>, ShopError>;
+
+    /// Holds all lines of an order, or none; under which reservations is the shop's to say.
+    async fn place_order(&self, order_id: OrderId, place: &Place) -> Result<(), ShopError>;
+
+    /// Sells all that an order holds.
+    async fn commit_order(&self, order_id: OrderId) -> Result<(), ShopError>;
+
+    /// Frees all that an order holds.
+    async fn release_order(&self, order_id: OrderId, reason: &Reason) -> Result<(), ShopError>;
+}
+
+/// When units came in that were asked for under a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restocked {
+    /// On this request.
+    Now,
+    /// On an earlier one, under the same key.
+    Before,
+}
+
+/// An order as a shop knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShopOrder {
+    /// What was asked for.
+    pub place: Place,
+    /// How it stands.
+    pub status: OrderStatus,
 }
 
 /// Why a shop hasn't done what it was asked for.
 #[derive(Debug, Error)]
 pub enum ShopError {
-    /// A rule of the stock says no, under this problem's name: an answer like any other. Nothing was done.
+    /// A rule of the stock or of the order says no, under this problem's name: an answer like any other. Nothing was done.
     #[error("refused: {0}")]
     Refused(String),
     /// Not now. Nothing was done, and the same may be asked again.

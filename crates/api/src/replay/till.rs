@@ -2,10 +2,11 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use inventory_domain::StockId;
+use inventory_domain::{OrderId, StockId};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 
@@ -22,7 +23,7 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(5);
 const LATENCY_US_MAX: u64 = 600_000_000;
 
 /// What a shop is asked to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs, reason = "they are the methods of `Shop`")]
 pub enum Operation {
     Level,
@@ -30,11 +31,29 @@ pub enum Operation {
     Reserve,
     Commit,
     Release,
+    Restock,
+    Order,
+    PlaceOrder,
+    CommitOrder,
+    ReleaseOrder,
+}
+
+/// What an operation is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A stock.
+    Stock(StockId),
+    /// An order, and the stocks of its lines.
+    Order(OrderId),
 }
 
 impl Operation {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Level, Self::Add, Self::Reserve, Self::Commit, Self::Release];
+    /// What a replay asks for that reserves each line for itself.
+    pub const OF_LINES: [Self; 5] = [Self::Level, Self::Add, Self::Reserve, Self::Commit, Self::Release];
+
+    /// What a replay asks for that makes each basket an order.
+    pub const OF_ORDERS: [Self; 6] =
+        [Self::Level, Self::Order, Self::Restock, Self::PlaceOrder, Self::CommitOrder, Self::ReleaseOrder];
 
     /// The word for it.
     #[must_use]
@@ -43,17 +62,42 @@ impl Operation {
             Self::Level => "level",
             Self::Add => "add",
             Self::Reserve => "reserve",
-            Self::Commit => "commit",
-            Self::Release => "release",
+            Self::Commit | Self::CommitOrder => "commit",
+            Self::Release | Self::ReleaseOrder => "release",
+            Self::Restock => "restock",
+            Self::Order => "order",
+            Self::PlaceOrder => "place",
         }
     }
 
-    /// Whether it changes a stock.
+    /// Whether it changes something.
     #[must_use]
     pub const fn is_command(self) -> bool {
         match self {
-            Self::Level => false,
+            Self::Level | Self::Order => false,
             Self::Add | Self::Reserve | Self::Commit | Self::Release => true,
+            Self::Restock | Self::PlaceOrder | Self::CommitOrder | Self::ReleaseOrder => true,
+        }
+    }
+}
+
+impl From<StockId> for Subject {
+    fn from(stock_id: StockId) -> Self {
+        Self::Stock(stock_id)
+    }
+}
+
+impl From<OrderId> for Subject {
+    fn from(order_id: OrderId) -> Self {
+        Self::Order(order_id)
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stock(stock_id) => write!(formatter, "stock {stock_id}"),
+            Self::Order(order_id) => write!(formatter, "order {order_id}"),
         }
     }
 }
@@ -85,7 +129,7 @@ impl<'a> Till<'a> {
     pub(super) async fn ask<T>(
         &self,
         operation: Operation,
-        stock_id: StockId,
+        subject: impl Into<Subject>,
         ask: impl AsyncFn(&'a dyn Shop) -> Result<T, ShopError>,
     ) -> Result<Option<T>, ReplayError> {
         let _permit = self.permits.acquire().await;
@@ -107,7 +151,7 @@ impl<'a> Till<'a> {
                     sleep(staggered(retry_after, retries)).await;
                 }
                 Err(cause @ (ShopError::Busy { .. } | ShopError::Failed(_))) => {
-                    return Err(ReplayError::Shop { operation: operation.name(), stock_id, cause });
+                    return Err(ReplayError::Shop { operation: operation.name(), subject: subject.into(), cause });
                 }
             }
         }
