@@ -56,7 +56,11 @@ async fn an_order_is_committed_or_released_as_a_whole() {
     assert_eq!(node.order(1, release_order()).await.unwrap_err().to_string(), "the order is committed");
     assert_eq!(node.order(2, order::Command::Commit).await.unwrap_err().to_string(), "the order is released");
     assert_eq!(node.order(3, order::Command::Commit).await.unwrap_err().to_string(), "there is no such order");
-    assert_eq!(node.order(2, place(&[(1, 2), (2, 1)])).await.unwrap_err().to_string(), "the order exists already");
+    let levels = || async { (fold(&store, 1).await, fold(&store, 2).await) };
+    let before = levels().await;
+    assert_eq!(node.order(2, place(&[(1, 2), (2, 1)])).await.unwrap(), OrderStatus::Released, "as it stands");
+    assert_eq!(levels().await, before, "nothing is held again");
+    assert_eq!(node.order(2, place(&[(1, 2)])).await.unwrap_err().to_string(), "the order exists already");
     // Cold: a node that holds nothing loads the order first, then its stocks.
     node.order(4, place(&[(1, 1), (2, 1)])).await.unwrap();
     let another = Node::on(&store);

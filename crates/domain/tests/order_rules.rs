@@ -18,9 +18,12 @@ fn an_order_is_placed_once() {
     assert_eq!(decide(&order, &place(&[(2, 2)]), 1), "the order exists already");
     assert_eq!(decide(&order, &place_for(2, Some(30), &[(1, 2)]), 1), "the order exists already");
     assert_eq!(decide(&order, &place_for(1, Some(31), &[(1, 2)]), 1), "the order exists already");
-    assert_eq!(decide(&order, &place(&[(1, 2)]), 30 * 60), "the order exists already", "it has expired");
-    let order = run(&[place(&[(1, 2), (2, 1)]), order::Command::Commit], 0);
-    assert_eq!(decide(&order, &place(&[(1, 2), (2, 1)]), 1), "the order exists already");
+    assert_eq!(decide(&order, &place(&[(1, 2)]), 30 * 60), "nothing", "it has expired, and is shown so");
+    for last in [order::Command::Commit, release()] {
+        let order = run(&[place(&[(1, 2), (2, 1)]), last], 0);
+        assert_eq!(decide(&order, &place(&[(1, 2), (2, 1)]), 1), "nothing");
+        assert_eq!(decide(&order, &place(&[(1, 2)]), 1), "the order exists already");
+    }
     let order = run(&[place(&[(1, 2), (2, 1)])], 0);
     assert_eq!(decide(&order, &place(&[(2, 1), (1, 2)]), 1), "nothing", "the order of lines means nothing");
 }

@@ -32,8 +32,8 @@ fn place_lines(order: &Order, place: &Place, now: Timestamp) -> Result<Vec<Event
     let Place { customer_id, hold_for, lines } = place;
     if let Some(placed) = &order.placed {
         let same = placed.customer_id == *customer_id && placed.hold_for == *hold_for && placed.lines.same_as(lines);
-        let is_active = order.status == OrderStatus::Active && !is_expired(placed, now);
-        return if same && is_active { Ok(Vec::new()) } else { Err(Rejection::OrderExists) };
+        // Whatever has become of it since: who repeats the request is shown how the order stands.
+        return if same { Ok(Vec::new()) } else { Err(Rejection::OrderExists) };
     }
     let expires_at = hold_for.map(|hold_for| now + hold_for);
     let (customer_id, hold_for, lines) = (*customer_id, *hold_for, lines.clone());

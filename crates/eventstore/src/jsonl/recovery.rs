@@ -232,9 +232,8 @@ impl Scan {
                 Next::Continued(number) if self.pending.is_empty() => {
                     return Err(self.damaged(format!("the log goes on in segment {number}, which is missing")));
                 }
-                Next::Continued(_) => return self.damage(recovered, limit, "the batch has no end"),
                 Next::End if self.next.is_none() && self.pending.is_empty() => return Ok(()),
-                Next::End => return self.damage(recovered, limit, "the batch has no end"),
+                Next::Continued(_) | Next::End => return self.damage(recovered, limit, "the batch has no end"),
                 Next::Damage(problem) => return self.damage(recovered, limit, problem),
             }
         }
