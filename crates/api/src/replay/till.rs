@@ -75,8 +75,14 @@ impl Operation {
     pub const fn is_command(self) -> bool {
         match self {
             Self::Level | Self::Order => false,
-            Self::Add | Self::Reserve | Self::Commit | Self::Release => true,
-            Self::Restock | Self::PlaceOrder | Self::CommitOrder | Self::ReleaseOrder => true,
+            Self::Add
+            | Self::Reserve
+            | Self::Commit
+            | Self::Release
+            | Self::Restock
+            | Self::PlaceOrder
+            | Self::CommitOrder
+            | Self::ReleaseOrder => true,
         }
     }
 }
