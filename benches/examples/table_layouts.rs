@@ -19,7 +19,9 @@ mod event_table;
 const USAGE: &str = "\
 Measures rows a second of both table layouts and prints a Markdown table.
 
-Usage: table_layouts [--data target/] [--rounds 5] [--seconds 1.5] [--pragmas default|tuned]
+Usage: table_layouts [--data target/] [--rounds 5] [--seconds 1.5] [--pragmas default|tuned] [--streams N] [--batch N]
+
+--streams and --batch ask for one number of streams or events a transaction, in place of several.
 
 The files go into a folder of their own below --data and are removed.";
 
@@ -36,7 +38,8 @@ const DATA: &str = concat!(
 const METADATA: &str = r#"{"request_id":"019a8f0e-7c3b-7d52-9e1a-5b6c7d8e9f00","actor":"anonymous","schema":1}"#;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let flags = Flags::from_command_line(USAGE, &["--data", "--rounds", "--seconds", "--pragmas"]);
+    let flags =
+        Flags::from_command_line(USAGE, &["--data", "--rounds", "--seconds", "--pragmas", "--streams", "--batch"]);
     let rounds: usize = flags.value("--rounds", 5);
     let span = Duration::try_from_secs_f64(flags.value("--seconds", 1.5))?;
     let pragmas = flags.value("--pragmas", Pragmas::Default);
@@ -45,8 +48,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("Rows a second, WAL, synchronous=FULL, {pragmas:?} pragmas; medians of {rounds} rounds of {span:?}.\n");
     println!("| streams | rows a transaction | unique index | chain | chain / unique |");
     println!("|---:|---:|---:|---:|---:|");
-    for streams in STREAM_COUNTS {
-        for batch_size in BATCH_SIZES {
+    for streams in chosen(flags.value("--streams", 0), &STREAM_COUNTS) {
+        for batch_size in chosen(flags.value("--batch", 0), &BATCH_SIZES) {
             let (mut unique, mut chain, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
             for _ in 0..rounds {
                 let measure = |layout| rows_a_second(&folder.0, layout, pragmas, streams, batch_size, span);
@@ -60,6 +63,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     Ok(())
+}
+
+/// The one number that is asked for, or all.
+fn chosen<T: Copy + Default + PartialEq>(asked: T, all: &[T]) -> Vec<T> {
+    if asked == T::default() { all.to_vec() } else { vec![asked] }
 }
 
 /// Fills a fresh log for the time of `span`.

@@ -47,7 +47,36 @@ function stocks.batch(first, count, is_hot, key)
       '{"op":"reserve","product_id":"%s","store_id":"%s","quantity":1,"customer_id":"%s"%s}',
       product_id(number), store_id, customer_id, idempotency)
   end
+  return stocks.batch_of(commands)
+end
+
+function stocks.batch_of(commands)
   return post("/api/v1/batch", '{"commands":[' .. table.concat(commands, ",") .. ']}')
+end
+
+-- What puts units into a stock, as a command of a batch.
+function stocks.added(number)
+  return string.format('{"op":"add","product_id":"%s","store_id":"%s","quantity":1000000000,"reason":"benchmark"}',
+    product_id(number), store_id)
+end
+
+-- What reserves one unit and sells it, as two commands of a batch; `serial` is used once.
+function stocks.sold(number, serial)
+  local reservation_id = string.format("00000000-0000-7000-8000-%012x", serial)
+  local stock = string.format('"product_id":"%s","store_id":"%s","reservation_id":"%s"',
+    product_id(number), store_id, reservation_id)
+  return '{"op":"reserve",' .. stock .. ',"quantity":1,"customer_id":"' .. customer_id .. '"}',
+    '{"op":"commit",' .. stock .. ',"order_id":"' .. customer_id .. '"}'
+end
+
+-- An order of one unit each of so many stocks.
+function stocks.order(first, lines)
+  local parts = {}
+  for place = 0, lines - 1 do
+    parts[#parts + 1] = string.format('{"product_id":"%s","store_id":"%s","quantity":1}',
+      product_id((first + place) % stocks.count), store_id)
+  end
+  return post("/api/v1/orders", string.format('{"customer_id":"%s","lines":[%s]}', customer_id, table.concat(parts, ",")))
 end
 
 -- A function that returns each of `requests` in turn, for ever.
