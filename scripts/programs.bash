@@ -77,7 +77,7 @@ end() {
     if kill -KILL "$pid" 2>/dev/null; then
         echo "${0##*/}: process $pid did not stop within 30 s of SIGTERM" >&2
     fi
-    wait "$pid" 2>/dev/null || true
+    { wait "$pid" || true; } 2>/dev/null
     local others=() other
     for other in "${pids[@]}"; do
         [[ $other == "$pid" ]] || others+=("$other")
@@ -95,13 +95,13 @@ wait_until_idle() {
     [[ -r /proc/$1/stat ]] || { sleep 3 && return; } # No /proc, as on macOS.
     local before after
     before=$(ticks "$1")
-    for _ in {1..120}; do
+    for _ in {1..1200}; do
         sleep 0.5
         after=$(ticks "$1")
         [[ $((after - before)) -gt 1 ]] || return 0
         before=$after
     done
-    fail "process $1 is still busy after a minute"
+    fail "process $1 is still busy after ten minutes"
 }
 
 # The median of the numbers on standard input.

@@ -53,6 +53,13 @@ impl EventStoreFiles {
 
 /// An event store, only to be read, as it was when it was opened.
 pub trait EventFile: Send {
+    /// The same for another thread, at least as far as this one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when it can't be opened again.
+    fn another(&self) -> Result<Box<dyn EventFile>, StoreError>;
+
     /// Where the last event stands.
     fn head(&self) -> Position;
 

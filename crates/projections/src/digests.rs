@@ -52,7 +52,9 @@ impl ReadModelFile {
     ///
     /// What `SQLite` says.
     pub fn open(path: &Path) -> rusqlite::Result<Self> {
-        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        // No connection is shared between threads, so SQLite need not lock for each call.
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(std::time::Duration::from_secs(5))?;
         connection.execute_batch("BEGIN")?;
         let at = |name| checkpoint_of(&connection, name);

@@ -194,7 +194,7 @@ impl Proof<'_> {
     }
 
     fn replay(&self, share: Share, audit: &mut LogAudit, snapshots: &mut u64) -> Result<(), MaintenanceError> {
-        let events = open_events(self.settings)?; // One for the thread that reads.
+        let events = self.events.another()?; // For the thread that reads.
         let mut places = self.events.snapshot_places()?.into_iter().peekable();
         let phase = self.progress.phase("Events", self.head.0);
         let head = self.head;

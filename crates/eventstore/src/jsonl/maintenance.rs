@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -23,12 +24,13 @@ const SCANS_MAX: u32 = 5;
 const CHUNK: usize = 1 << 20;
 
 /// The journal, only to be read, as it was at one moment.
+#[derive(Clone)]
 pub struct JsonlEventFile {
     folder: PathBuf,
-    index: Index,
+    index: Arc<Index>,
     /// The snapshots of use: whose, of which version, and where in the log.
-    snapshots: Vec<(Position, StockId, u64)>,
-    kept: Snapshots,
+    snapshots: Arc<Vec<(Position, StockId, u64)>>,
+    kept: Arc<Snapshots>,
 }
 
 impl JsonlEventFile {
@@ -51,12 +53,12 @@ impl JsonlEventFile {
             }
         };
         let kept = Snapshots::read_only(folder.join("snapshots"), closed_remembered).map_err(unavailable)?;
-        let index = recovered.index;
+        let (index, kept) = (Arc::new(recovered.index), Arc::new(kept));
         let head = index.head;
         let all = kept.all().into_iter().map(|(stock_id, state)| (state.position, stock_id, state.inventory.version()));
         let mut snapshots: Vec<_> = all.filter(|(position, ..)| *position <= head).collect();
         snapshots.sort_unstable();
-        Ok(Self { folder: folder.to_owned(), index, snapshots, kept })
+        Ok(Self { folder: folder.to_owned(), index, snapshots: Arc::new(snapshots), kept })
     }
 }
 
@@ -65,6 +67,10 @@ fn unavailable(error: io::Error) -> StoreError {
 }
 
 impl EventFile for JsonlEventFile {
+    fn another(&self) -> Result<Box<dyn EventFile>, StoreError> {
+        Ok(Box::new(self.clone()))
+    }
+
     fn head(&self) -> Position {
         self.index.head
     }

@@ -1,7 +1,7 @@
 //! Work on the file as a whole, beside a service that may be using it: what its own structure says, and copies.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use inventory_application::ports::{RecordedEvent, StoreError};
@@ -20,6 +20,7 @@ const PAGES_AT_A_TIME: i32 = 2_048;
 
 /// The file, only to be read, as it is at one moment.
 pub struct SqliteEventFile {
+    path: PathBuf,
     connection: Connection,
     head: Position,
     closed_remembered: usize,
@@ -33,14 +34,16 @@ impl SqliteEventFile {
     /// [`StoreError::Unavailable`] with what `SQLite` says.
     pub fn open(path: &Path, closed_remembered: usize) -> Result<Self, StoreError> {
         let open = || -> rusqlite::Result<Self> {
-            let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            // A connection is never shared between threads, so SQLite need not lock for each call.
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let connection = Connection::open_with_flags(path, flags)?;
             connection.busy_timeout(Duration::from_secs(5))?;
             connection.set_prepared_statement_cache_capacity(64);
             connection.pragma_update(None, "cache_size", -65_536)?;
             connection.execute_batch("BEGIN")?;
             let head: i64 =
                 connection.query_row("SELECT ifnull(max(position), 0) FROM events", [], |row| row.get(0))?;
-            Ok(Self { connection, head: Position(head.cast_unsigned()), closed_remembered })
+            Ok(Self { path: path.to_owned(), connection, head: Position(head.cast_unsigned()), closed_remembered })
         };
         open().map_err(unavailable)
     }
@@ -123,6 +126,10 @@ fn unavailable(error: rusqlite::Error) -> StoreError {
 }
 
 impl EventFile for SqliteEventFile {
+    fn another(&self) -> Result<Box<dyn EventFile>, StoreError> {
+        Ok(Box::new(Self::open(&self.path, self.closed_remembered)?))
+    }
+
     fn head(&self) -> Position {
         self.head
     }

@@ -136,7 +136,8 @@ pub(super) fn prepare_reader(connection: &Connection, settings: &SqliteSettings)
 
 /// A connection that was just made, for a repair.
 pub(super) fn open_for_repair(path: &Path, settings: &SqliteSettings) -> Result<Connection, OpenError> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     set(&connection, settings)?;
     connection.busy_timeout(Duration::from_millis(REPAIR_BUSY_TIMEOUT_MS))?;
     Ok(connection)
