@@ -179,6 +179,25 @@ async fn a_reservation_that_the_stock_has_forgotten_is_asked_of_the_read_side() 
 }
 
 #[tokio::test]
+async fn a_reservation_that_is_forgotten_within_a_batch_is_not_held_again() {
+    let store = SlowStore::over(InMemoryEventStore::exclusive());
+    let node = Node::with(&store, |settings| settings.closed_reservations_remembered = 2);
+    node.ask(add(1, 10)).await.unwrap();
+    node.ask(reserve(1, 1, 1)).await.unwrap();
+    node.ask(commit(1, 1)).await.unwrap();
+    // 1 was known before the batch, 2 is opened and closed in it; three more closings push both out.
+    let mut batch = vec![reserve(1, 2, 1), release(1, 2)];
+    batch.extend((3..=5).flat_map(|id| [reserve(1, id, 1), release(1, id)]));
+    batch.extend([reserve(1, 1, 1), reserve(1, 2, 1), commit(1, 1), reserve(1, 6, 1)]);
+    let verdicts = send_all(&node, batch).await.unwrap().unwrap();
+    let refused: Vec<bool> = verdicts[8..].iter().map(Result::is_err).collect();
+    assert_eq!(refused, [true, true, true, false], "{:?}", &verdicts[8..]);
+    assert!(matches!(verdicts[8], Err(CommandError::Rejected(Rejection::ReservationExists(_)))));
+    let level = fold(&store, 1).await;
+    assert_eq!((level.quantity, level.reserved), (9, 1));
+}
+
+#[tokio::test]
 async fn long_streams_are_kept_and_loaded_from_what_was_kept() {
     let store = SlowStore::over(InMemoryEventStore::exclusive());
     let node = Node::with(&store, |settings| settings.snapshot_every_events = 10);

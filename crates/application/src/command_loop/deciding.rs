@@ -57,12 +57,7 @@ pub(super) fn needs(waiting: &Waiting, states: &mut WorkingStates, needs: &mut V
         Ask::Level(stock_id) => need(states, (*stock_id).into()),
         Ask::Stock { stock_id, command, is_fresh } => match states.inventory(*stock_id) {
             None => need(states, (*stock_id).into()),
-            Some(inventory) => {
-                let asked = command.reservation_id().filter(|_| !is_fresh);
-                if let Some(id) = asked.filter(|id| is_forgotten(inventory, *id, waiting.recalled)) {
-                    needs.push(Need::Reservation(*stock_id, id, inventory.forgotten_version()));
-                }
-            }
+            Some(inventory) => needs.extend(recall_needed(*stock_id, inventory, command, *is_fresh, waiting.recalled)),
         },
         Ask::Order { order_id, command, .. } => {
             need(states, (*order_id).into());
@@ -88,6 +83,18 @@ pub(super) fn needs(waiting: &Waiting, states: &mut WorkingStates, needs: &mut V
     }
 }
 
+/// What the read side has to be asked where the stock may have had the command's reservation and forgotten it.
+fn recall_needed(
+    stock_id: StockId,
+    inventory: &Inventory,
+    command: &Command,
+    is_fresh: bool,
+    recalled: Option<Recalled>,
+) -> Option<Need> {
+    let id = command.reservation_id().filter(|id| !is_fresh && is_forgotten(inventory, *id, recalled))?;
+    Some(Need::Reservation(stock_id, id, inventory.forgotten_version()))
+}
+
 /// Whether the stock may have had this reservation and forgotten it, for all that is known.
 fn is_forgotten(inventory: &Inventory, id: ReservationId, recalled: Option<Recalled>) -> bool {
     inventory.forgotten_version() > recalled.map_or(0, |recalled| recalled.version)
@@ -110,7 +117,16 @@ pub(super) fn draft(waiting: &Waiting, states: &mut WorkingStates, clock: Timest
             let verdict = Ok(Told::Stock(*stock_id, None));
             Ok(Draft { parts: vec![(stream, Vec::new())], recorded_at: clock.max(recorded_at), verdict })
         }
-        Ask::Stock { stock_id, command, .. } => draft_stock(*stock_id, command, waiting.recalled, states, clock),
+        Ask::Stock { stock_id, command, is_fresh } => {
+            // Asked again: what was decided since in the same batch may have pushed the reservation out of the stock's memory.
+            let recall = states
+                .inventory(*stock_id)
+                .and_then(|inventory| recall_needed(*stock_id, inventory, command, *is_fresh, waiting.recalled));
+            match recall {
+                Some(need) => Err(Undecided::Needs(vec![need])),
+                None => draft_stock(*stock_id, command, waiting.recalled, states, clock),
+            }
+        }
         Ask::Order { order_id, command, is_dry_run } => {
             let mut draft = draft_order(*order_id, command, states, clock)?;
             if *is_dry_run && draft.verdict.is_ok() {
