@@ -29,7 +29,7 @@ pub async fn events(request: HttpRequest, history: web::Data<HistoryQueries>) ->
         (None, _) => page.after.0,
     };
     let events = history.events(stock_id, after, page.limit).await?;
-    if events.is_empty() && after == 0 {
+    if events.is_empty() && (after == 0 || history.events(stock_id, 0, 1).await?.is_empty()) {
         return Err(never_filled(stock_id, ""));
     }
     let items: Vec<EventBody> = events.iter().map(EventBody::new).collect::<Result<_, _>>()?;

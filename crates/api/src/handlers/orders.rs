@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use inventory_application::ports::{OrderFilter, OrderViews};
 use inventory_application::{Ask, HistoryQueries, OrderAnswer};
 use inventory_domain::order::Command;
-use inventory_domain::{CustomerId, OrderId, Reason};
+use inventory_domain::{CustomerId, OrderId};
 use uuid::Uuid;
 
 use super::writer::{Writer, changed, no_query, path_uuid, shown};
@@ -16,9 +16,6 @@ use crate::wire::JsonBody;
 use crate::wire::history::ListBody;
 use crate::wire::json_body::OptionalJsonBody;
 use crate::wire::orders::{EmptyRequest, OrderBody, OrderChanged, PlaceOrderRequest, ReleaseOrderRequest, STATES};
-
-/// Why an order was released whose client gives no reason.
-const NO_REASON: &str = "order released";
 
 /// `POST /api/v1/orders`
 ///
@@ -31,7 +28,7 @@ pub async fn place(
     body: JsonBody<PlaceOrderRequest>,
 ) -> Result<HttpResponse, Problem> {
     let is_dry_run = QueryParameters::of(&request, &["dry_run"])?.flag("dry_run")?;
-    let mut hash = writer.hash(request.path());
+    let mut hash = writer.hash(&request);
     if let Some(hash) = &mut hash {
         body.0.hash_into(hash);
     }
@@ -60,7 +57,11 @@ pub async fn commit(
     no_query(&request)?;
     let order_id = OrderId::new(path_uuid(&request, "order_id")?);
     let ask = Ask::Order { order_id, command: Command::Commit, is_dry_run: false };
-    let request = writer.request(ask, writer.hash(request.path()));
+    let mut hash = writer.hash(&request);
+    if let Some(hash) = &mut hash {
+        hash.id(order_id.uuid());
+    }
+    let request = writer.request(ask, hash);
     answered(StatusCode::OK, &writer.commands.send_order(request).await?, "Order committed")
 }
 
@@ -76,14 +77,12 @@ pub async fn release(
 ) -> Result<HttpResponse, Problem> {
     no_query(&request)?;
     let order_id = OrderId::new(path_uuid(&request, "order_id")?);
-    let mut hash = writer.hash(request.path());
+    let mut hash = writer.hash(&request);
     if let Some(hash) = &mut hash {
+        hash.id(order_id.uuid());
         body.0.hash_into(hash);
     }
-    let reason = match body.0.into_reason() {
-        Some(reason) => reason,
-        None => Reason::new(NO_REASON).map_err(Problem::internal)?,
-    };
+    let reason = body.0.into_reason()?;
     let ask = Ask::Order { order_id, command: Command::Release { reason }, is_dry_run: false };
     let request = writer.request(ask, hash);
     answered(StatusCode::OK, &writer.commands.send_order(request).await?, "Order released")

@@ -30,7 +30,7 @@ pub async fn command<R: StockRequest>(
     let body = body.0;
     let stock_id = body.stock_id();
     let then = counted_then(&history, stock_id, body.counted_at()).await?;
-    let mut hash = writer.hash(request.path());
+    let mut hash = writer.hash(&request);
     if let Some(hash) = &mut hash {
         body.hash_into(hash);
     }

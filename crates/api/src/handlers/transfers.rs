@@ -29,7 +29,7 @@ pub async fn start(
     body: JsonBody<StartTransferRequest>,
 ) -> Result<HttpResponse, Problem> {
     no_query(&request)?;
-    let mut hash = writer.hash(request.path());
+    let mut hash = writer.hash(&request);
     if let Some(hash) = &mut hash {
         body.0.hash_into(hash);
     }
@@ -52,8 +52,9 @@ pub async fn receive(
     no_query(&request)?;
     let transfer_id = TransferId::new(path_uuid(&request, "transfer_id")?);
     let ask = Ask::Transfer { transfer_id, command: Command::Receive { quantity: body.0.quantity } };
-    let mut hash = writer.hash(request.path());
+    let mut hash = writer.hash(&request);
     if let Some(hash) = &mut hash {
+        hash.id(transfer_id.uuid());
         body.0.hash_into(hash);
     }
     let request = writer.request(ask, hash);
@@ -73,7 +74,11 @@ pub async fn cancel(
     no_query(&request)?;
     let transfer_id = TransferId::new(path_uuid(&request, "transfer_id")?);
     let ask = Ask::Transfer { transfer_id, command: Command::Cancel };
-    let request = writer.request(ask, writer.hash(request.path()));
+    let mut hash = writer.hash(&request);
+    if let Some(hash) = &mut hash {
+        hash.id(transfer_id.uuid());
+    }
+    let request = writer.request(ask, hash);
     answered(StatusCode::OK, &writer.commands.send_transfer(request).await?, "Transfer cancelled")
 }
 

@@ -29,10 +29,12 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// The beginning of the hash of a request to `route`, where the client gave a key; add what makes two of its kind the same.
+    /// The beginning of the hash of this request, where the client gave a key; add what makes two of its kind the same, ids in the
+    /// path included.
     #[must_use]
-    pub fn hash(&self, route: &str) -> Option<RequestHash> {
-        self.key.as_ref().map(|_| RequestHash::of(route, &self.condition))
+    pub fn hash(&self, request: &HttpRequest) -> Option<RequestHash> {
+        let route = request.match_pattern();
+        self.key.as_ref().map(|_| RequestHash::of(route.as_deref().unwrap_or(request.path()), &self.condition))
     }
 
     /// The request that asks so.

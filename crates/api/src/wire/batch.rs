@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::json_body::{explain_fields, explain_once};
+use super::json_body::{check_object, explain_fields, explain_once};
 use super::{
     AddStockRequest, AdjustStockRequest, CommitReservationRequest, ExtendReservationRequest, ReleaseReservationRequest,
     ReserveStockRequest, StockChanged, StockRequest, default_hold, fields,
@@ -42,6 +42,7 @@ impl<'a> BatchRequest<'a> {
     ///
     /// The problem of a body that is no batch.
     pub fn parse(body: &'a [u8]) -> Result<Self, Problem> {
+        check_object(body)?;
         serde_json::from_slice(body).map_err(|error| explain_once(body, &error))
     }
 }
@@ -100,12 +101,19 @@ impl BatchCommand {
     /// The problem that this command has.
     pub fn read(written: &RawValue, place: usize, batch_key: Option<&IdempotencyKey>) -> Result<Self, Problem> {
         let keys = Keys { place, batch_key };
-        if let Ok(any) = serde_json::from_str::<AnyCommand<'_>>(written.get())
-            && let Some(command) = any.into_command(keys)?
-        {
-            return Ok(command);
+        check_object(written.get().as_bytes())?;
+        match serde_json::from_str::<AnyCommand<'_>>(written.get()) {
+            // What is null isn't told from what is absent here, though it may be a field that the command hasn't.
+            Ok(any) if !written.get().contains("null") => match any.into_command(keys)? {
+                Some(command) => Ok(command),
+                None => read_slowly(written, keys),
+            },
+            // A field that is there twice is gone once the command is a map.
+            Err(error) if error.to_string().starts_with("duplicate field") => {
+                Err(explain_once(written.get().as_bytes(), &error))
+            }
+            Ok(_) | Err(_) => read_slowly(written, keys),
         }
-        read_slowly(written, keys)
     }
 
     fn new<R: StockRequest>(request: R, key: Option<IdempotencyKey>) -> Self {
@@ -234,11 +242,10 @@ impl AnyCommand<'_> {
 
 /// Reads a command by its kind, and says all that is wrong with it.
 fn read_slowly(written: &RawValue, keys: Keys<'_>) -> Result<BatchCommand, Problem> {
-    let Ok(Value::Object(mut fields)) = serde_json::from_str(written.get()) else {
-        return Err(Problem::invalid_field("", "must be an object"));
-    };
+    let mut fields: Map<String, Value> =
+        serde_json::from_str(written.get()).map_err(|error| explain_once(written.get().as_bytes(), &error))?;
     let key = match fields.remove("idempotency_key") {
-        None => keys.choose(None)?,
+        None | Some(Value::Null) => keys.choose(None)?,
         Some(Value::String(key)) => keys.choose(Some(&key))?,
         Some(_) => return Err(Problem::invalid_field("idempotency_key", "must be a string")),
     };
@@ -344,6 +351,15 @@ mod tests {
             (format!(r#"{{{ids},"op":"add","quantity":1,"reason":"x","idempotency_key":""}}"#), "Idempotency-Key"),
             (format!(r#"{{{ids},"op":"add","quantity":1,"reason":"x","idempotency_key":7}}"#), "idempotency_key"),
             (format!(r#"{{{ids},"op":"adjust","quantity":1,"reason":"x","counted_at":"yesterday"}}"#), "counted_at"),
+            (format!(r#"{{{ids},"op":"add","quantity":1,"quantity":7,"reason":"x"}}"#), "quantity"),
+            (format!(r#"{{{ids},"op":"add","op":"adjust","quantity":1,"reason":"x"}}"#), "op"),
+            (
+                format!(r#"{{{ids},"op":"extend","reservation_id":"{ID}","ttl_minutes":5,"ttl_minutes":6}}"#),
+                "ttl_minutes",
+            ),
+            (format!(r#"{{{ids},"op":"add","quantity":1,"reason":"x","order_id":null}}"#), "order_id"),
+            (format!(r#"{{{ids},"op":"reserve","quantity":1,"customer_id":"{ID}","reason":null}}"#), "reason"),
+            (format!(r#"["add","{ID}","{ID}",1,"x"]"#), ""),
         ] {
             let problem = BatchCommand::read(&RawValue::from_string(written.clone()).unwrap(), 0, None).unwrap_err();
             assert_eq!(problem.summary(), format!("invalid-request: {named}"), "{written}");

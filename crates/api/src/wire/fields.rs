@@ -1,11 +1,35 @@
 //! Fields of requests and answers: JSON values that are checked as they are read.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use inventory_domain::{HoldFor, Quantity, Reason, StockQuantity, Timestamp};
-use serde::de::{Deserializer, Error, Unexpected, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Serializer};
 use uuid::Uuid;
+
+/// A value that is written as an object: serde would take a list of its fields' values as well.
+#[derive(Debug)]
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Written<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Written<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(fields)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Written(PhantomData))
+    }
+}
 
 /// Makes a value of an integer, or says why it can't.
 type Check<T> = fn(i64) -> Result<T, String>;

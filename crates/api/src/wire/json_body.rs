@@ -14,6 +14,9 @@ use serde_json::{Map, Value};
 
 use crate::problem::{FieldError, Problem};
 
+/// Fields in error that are named; a client that has more finds the others once these are right.
+const ERRORS_MAX: usize = 20;
+
 /// The largest body that is read, in bytes; as app data.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyLimit(pub usize);
@@ -131,7 +134,20 @@ fn unreadable(error: &PayloadError) -> Problem {
 ///
 /// A problem that tells a body that is not JSON from one with values that can't be, and names their fields.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    check_object(body)?;
     serde_json::from_slice(body).map_err(|error| explain::<T>(body, &error))
+}
+
+/// Whether a body that is JSON is an object: serde would take a list of an object's values for one.
+///
+/// # Errors
+///
+/// The problem of a body that is something else.
+pub fn check_object(body: &[u8]) -> Result<(), Problem> {
+    if body.trim_ascii_start().starts_with(b"{") {
+        return Ok(());
+    }
+    Err(no_json(body).unwrap_or_else(|| Problem::invalid_field("", "must be an object")))
 }
 
 /// Why these fields are no `T`; none of them is missing its grammar.
@@ -167,9 +183,10 @@ pub(crate) fn explain_once(body: &[u8], error: &serde_json::Error) -> Problem {
 }
 
 /// The errors of all fields, as far as one can be told without the others: each field that is in error is noted and
-/// taken out until the rest is in order or only lacks fields.
-fn errors_of<T: DeserializeOwned>(mut fields: Map<String, Value>, body: &[u8]) -> Vec<FieldError> {
+/// taken out until the rest is in order or only lacks fields, or enough are noted.
+fn errors_of<T: DeserializeOwned>(fields: Map<String, Value>, body: &[u8]) -> Vec<FieldError> {
     let mut errors: Vec<FieldError> = Vec::new();
+    let mut object = Value::Object(fields);
     if let Some(repeated) = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(body))
         .err()
         .map(|error| error.inner().to_string())
@@ -177,11 +194,13 @@ fn errors_of<T: DeserializeOwned>(mut fields: Map<String, Value>, body: &[u8]) -
     {
         errors.push(field_error(String::new(), &repeated)); // Gone once the body is a map.
     }
-    while let Err(error) = serde_path_to_error::deserialize::<_, T>(&Value::Object(fields.clone())) {
+    while errors.len() < ERRORS_MAX
+        && let Err(error) = serde_path_to_error::deserialize::<_, T>(&object)
+    {
         let path = error.path().to_string();
         let found = field_error(if path == "." { String::new() } else { path }, &error.inner().to_string());
         let is_new = errors.iter().all(|error| error.field != found.field);
-        let is_there = fields.remove(&found.field).is_some();
+        let is_there = object.as_object_mut().is_some_and(|fields| fields.remove(&found.field).is_some());
         if is_new {
             errors.push(found);
         }
@@ -203,6 +222,7 @@ fn field_error(path: String, message: &str) -> FieldError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::orders::PlaceOrderRequest;
     use crate::wire::{AddStockRequest, AdjustStockRequest, ReserveStockRequest};
 
     const ID: &str = "00000000-0000-4000-8000-000000000001";
@@ -249,6 +269,17 @@ mod tests {
         let mut named: Vec<String> = add(all)["invalid-request: ".len()..].split(' ').map(str::to_owned).collect();
         named.sort();
         assert_eq!(named, ["colour", "product_id", "quantity", "reason", "store_id"]);
+        let many: Vec<String> = (0..5_000).map(|number| format!(r#""a{number}":1"#)).collect();
+        assert_eq!(add(&many.join(",")).split(' ').count(), 1 + ERRORS_MAX, "some of them say enough");
+    }
+
+    #[test]
+    fn a_list_is_no_object() {
+        assert_eq!(check::<AddStockRequest>(&format!(r#"["{ID}","{ID}",5,"x"]"#)), "invalid-request: ");
+        let order = |line: &str| check::<PlaceOrderRequest>(&format!(r#"{{"customer_id":"{ID}","lines":[{line}]}}"#));
+        assert_eq!(order(&format!(r#"{{"product_id":"{ID}","store_id":"{ID}","quantity":1}}"#)), "ok");
+        assert_eq!(order(&format!(r#"["{ID}","{ID}",1]"#)), "invalid-request: lines[0]");
+        assert_eq!(order("7"), "invalid-request: lines[0]");
     }
 
     #[test]

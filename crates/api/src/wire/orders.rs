@@ -8,6 +8,7 @@ use inventory_domain::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::fields::Object;
 use super::{default_hold, fields};
 use crate::problem::Problem;
 use crate::request_key::RequestHash;
@@ -23,7 +24,7 @@ pub struct PlaceOrderRequest {
     /// Absent: the default. `null`: no deadline.
     #[serde(default = "default_hold", deserialize_with = "fields::hold_or_none")]
     ttl_minutes: Option<HoldFor>,
-    lines: Vec<LineRequest>,
+    lines: Vec<Object<LineRequest>>,
 }
 
 /// A line of an order.
@@ -37,6 +38,9 @@ struct LineRequest {
     #[serde(deserialize_with = "fields::quantity")]
     quantity: Quantity,
 }
+
+/// Why an order was released whose client gives no reason.
+const NO_REASON: &str = "order released";
 
 /// `POST /orders/{order_id}/release`; the body may be missing.
 #[derive(Debug, Default, Deserialize)]
@@ -58,7 +62,7 @@ impl PlaceOrderRequest {
         hash.id(self.customer_id);
         hash.option(self.ttl_minutes, |hash, hold| hash.number(hold.minutes().into()));
         hash.number(self.lines.len() as u64);
-        for line in &self.lines {
+        for Object(line) in &self.lines {
             hash.id(line.product_id);
             hash.id(line.store_id);
             hash.number(line.quantity.units());
@@ -71,7 +75,7 @@ impl PlaceOrderRequest {
     ///
     /// A problem that names the lines, when there are none or too many, or add up to too much.
     pub fn into_command(self, fresh_id: fn() -> Uuid) -> Result<(OrderId, Place), Problem> {
-        let line = |line: &LineRequest| {
+        let line = |Object(line): &Object<LineRequest>| {
             let (product_id, store_id) = (ProductId::new(line.product_id), StoreId::new(line.store_id));
             (StockId { product_id, store_id }, line.quantity)
         };
@@ -91,13 +95,16 @@ impl PlaceOrderRequest {
 impl ReleaseOrderRequest {
     /// Adds all that makes two releases the same.
     pub fn hash_into(&self, hash: &mut RequestHash) {
-        hash.option(self.reason.as_ref(), |hash, reason| hash.text(reason.as_str()));
+        hash.text(self.reason.as_ref().map_or(NO_REASON, Reason::as_str));
     }
 
-    /// Why, if the client says so.
-    #[must_use]
-    pub fn into_reason(self) -> Option<Reason> {
-        self.reason
+    /// Why.
+    ///
+    /// # Errors
+    ///
+    /// None that a client can meet.
+    pub fn into_reason(self) -> Result<Reason, Problem> {
+        self.reason.map_or_else(|| Reason::new(NO_REASON).map_err(Problem::internal), Ok)
     }
 }
 
