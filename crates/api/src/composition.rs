@@ -156,7 +156,8 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
     let query_settings = StockQueriesSettings { catch_up_ms_max: settings.reads.catch_up_ms_max };
     let queries = StockQueries::new(acknowledged, cached_views, commands.clone(), checkpoint.clone(), query_settings);
     let closed_remembered = settings.command_loop.closed_reservations_remembered;
-    let history = HistoryQueries::new(resilient_store, history, closed_remembered);
+    let history =
+        HistoryQueries::new(resilient_store, history, commands.clone(), Arc::new(SystemClock), closed_remembered);
     let expiry = ExpiryProcess::new(
         Arc::clone(&models) as _,
         commands.clone(),

@@ -270,6 +270,7 @@ impl From<Rejection> for Problem {
             // The command loop closes the order, and asks again.
             Rejection::HeldByExpiredOrder(_) => Self::caused(Kind::INTERNAL, rejection),
             Rejection::ExceedsReservation { .. } => Self::detailed(Kind::EXCEEDS_RESERVATION, detail),
+            Rejection::CountedTooLongAgo { .. } => Self::invalid_field("counted_at", detail),
             Rejection::BelowReserved { .. } => Self::detailed(Kind::BELOW_RESERVED, detail),
         }
     }
@@ -344,10 +345,11 @@ impl From<CommandError> for Problem {
 
 impl From<HistoryError> for Problem {
     fn from(error: HistoryError) -> Self {
-        match &error {
-            HistoryError::Store(StoreError::Damaged(_)) => Self::caused(Kind::INTERNAL, error),
-            HistoryError::Store(StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_)) => {
-                Self::caused(Kind::UNAVAILABLE, error)
+        match error {
+            HistoryError::WriteSide(error) => error.into(),
+            HistoryError::Store(damaged @ StoreError::Damaged(_)) => Self::caused(Kind::INTERNAL, damaged),
+            HistoryError::Store(failed @ (StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_))) => {
+                Self::caused(Kind::UNAVAILABLE, failed)
             }
         }
     }

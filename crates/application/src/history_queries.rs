@@ -1,6 +1,7 @@
 //! The questions that the log itself answers: what has happened to a stock, an order, a transfer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use inventory_domain::inventory::{self, Reservation};
 use inventory_domain::{
@@ -8,8 +9,10 @@ use inventory_domain::{
     transfer,
 };
 use thiserror::Error;
+use tokio::time::sleep;
 
-use crate::ports::{EventHistory, EventStore, LoadedStream, RecordedEvent, StoreError};
+use crate::command_loop::{Ask, CommandError, CommandSender, Request};
+use crate::ports::{Clock, EventHistory, EventStore, LoadedStream, RecordedEvent, StoreError};
 use crate::{Position, StreamId};
 
 /// Reads streams as they are stored, up to what is acknowledged.
@@ -17,8 +20,13 @@ use crate::{Position, StreamId};
 pub struct HistoryQueries {
     store: Arc<dyn EventStore>,
     history: Arc<dyn EventHistory>,
+    commands: CommandSender,
+    clock: Arc<dyn Clock>,
     closed_remembered: usize,
 }
+
+/// What is older than this is in the log, if it ever will be, in milliseconds: no commit takes so long.
+const IN_WORK_MS_MAX: i64 = 60_000;
 
 /// Why a question has no answer.
 #[derive(Debug, Error)]
@@ -26,6 +34,9 @@ pub enum HistoryError {
     /// The log can't be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The write side, which has to finish what is in work, can't be asked.
+    #[error(transparent)]
+    WriteSide(#[from] CommandError),
 }
 
 /// A stock's numbers, and what is behind them.
@@ -42,10 +53,16 @@ pub struct Explanation {
 }
 
 impl HistoryQueries {
-    /// Questions to this store, whose stocks remember so many closed reservations.
+    /// Questions to this store, whose stocks remember so many closed reservations; `commands` is the way to what is in work.
     #[must_use]
-    pub fn new(store: Arc<dyn EventStore>, history: Arc<dyn EventHistory>, closed_remembered: usize) -> Self {
-        Self { store, history, closed_remembered }
+    pub fn new(
+        store: Arc<dyn EventStore>,
+        history: Arc<dyn EventHistory>,
+        commands: CommandSender,
+        clock: Arc<dyn Clock>,
+        closed_remembered: usize,
+    ) -> Self {
+        Self { store, history, commands, clock, closed_remembered }
     }
 
     /// The stock's events after version `after`, at most `limit` of them.
@@ -66,10 +83,28 @@ impl HistoryQueries {
     ///
     /// # Errors
     ///
-    /// [`HistoryError`] when the log can't be read.
+    /// As [`HistoryQueries::stock_at`].
     pub async fn level_at(&self, stock_id: StockId, at: Timestamp) -> Result<Option<Level>, HistoryError> {
-        let level = self.inventory(self.history.load_at(stock_id, at).await?).level();
+        let level = self.stock_at(stock_id, at).await?.level();
         Ok(Some(level).filter(|level| level.version > 0))
+    }
+
+    /// The stock as it was at `at`, a moment that is not in the future: whoever asks again is told the same.
+    ///
+    /// # Errors
+    ///
+    /// [`HistoryError`] when the log can't be read, or `at` is so recent that the write side has to be asked, and can't be.
+    pub async fn stock_at(&self, stock_id: StockId, at: Timestamp) -> Result<Inventory, HistoryError> {
+        let age = self.clock.now().millis().saturating_sub(at.millis());
+        if age < IN_WORK_MS_MAX {
+            // Events have the time at which they are decided, and are in the log a little later. Once the moment is over, and the
+            // loop has answered a question about the stock, all that was decided by then is there.
+            if age < 1 {
+                sleep(Duration::from_millis(1 + age.unsigned_abs())).await;
+            }
+            self.commands.send_stock(Request::plain(Ask::Level(stock_id))).await?;
+        }
+        Ok(self.inventory(self.history.load_at(stock_id, at).await?))
     }
 
     /// The stock's numbers, with at most `reservations_max` live reservations and `events_max` events behind them; `None` where

@@ -30,6 +30,10 @@ pub struct Inventory {
     reserved: u64,
     version: u64,
     recorded_at: Timestamp,
+    /// The sum of all corrections by counts.
+    corrected: i64,
+    /// The latest moment that a count was taken at.
+    counted_at: Option<Timestamp>,
     reservations: HashMap<ReservationId, Reservation>,
     deadlines: BTreeSet<(Timestamp, ReservationId)>,
     closed: ClosedReservations,
@@ -103,6 +107,8 @@ impl Inventory {
             reserved: 0,
             version: 0,
             recorded_at: Timestamp::from_millis(i64::MIN),
+            corrected: 0,
+            counted_at: None,
             reservations: HashMap::new(),
             deadlines: BTreeSet::new(),
             closed: ClosedReservations::new(limit),
@@ -162,6 +168,12 @@ impl Inventory {
     #[must_use]
     pub const fn recorded_at(&self) -> Timestamp {
         self.recorded_at
+    }
+
+    /// The sum of all corrections by counts, in units: what a late count has to know of the moment that it was taken at.
+    #[must_use]
+    pub const fn corrected(&self) -> i64 {
+        self.corrected
     }
 
     /// How many reservations are live.

@@ -121,7 +121,8 @@ fn command() -> impl Strategy<Value = Command> {
         id().prop_map(|reservation_id| Command::Release(Release { reservation_id, reason: reason() })),
         (id(), hold_for()).prop_map(|(reservation_id, hold_for)| Command::Extend(Extend { reservation_id, hold_for })),
         (0i64..30, prop::option::of(0u64..30)).prop_map(|(counted, then)| {
-            let then = then.map(|quantity| CountedThen { counted_at: Timestamp::from_millis(0), quantity });
+            let then =
+                then.map(|quantity| CountedThen { counted_at: Timestamp::from_millis(0), quantity, corrected: 0 });
             Command::Adjust(Adjust { counted: StockQuantity::new(counted).unwrap(), reason: reason(), then })
         }),
     ]

@@ -1,7 +1,7 @@
 //! The rules of one stock: one rule a test, all of them through one `check`.
 //!
 //! The little language: `add 5`, `reserve r1 3 [30m|forever]`, `commit r1 [2]`, `release r1`, `extend r1 10m`,
-//! `count 7 [then 5]`, `expire 10`, `reserve r1 3 line o1`, `commit-line r1 o1`, `free-line r1 o1`, `send 3`, `take 3`,
+//! `count 7 [[of 30s] then 5 [corrected -2]]`, `expire 10`, `reserve r1 3 line o1`, `commit-line r1 o1`, `free-line r1 o1`, `send 3`, `take 3`,
 //! `take-back 3`. A moment in front (`@90s add 5`) sets the clock, counted from noon; it stays until the next one.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
@@ -161,7 +161,7 @@ fn a_late_count_keeps_what_has_happened_since() {
     check("add 5, reserve r1 3", "@1800s count 2 then 5", "freed r1 3 expired, counted 2 (-3) then", "2/0 v4");
     check(
         "count 1000000000000000",
-        "count 6 then 5",
+        "count 6 of 0s then 5 corrected 1000000000000000",
         "rejected: 1000000000000000 units on hand and 1 more would pass the limit of 1000000000000000",
         "1000000000000000/0 v1",
     );
@@ -305,6 +305,27 @@ fn quantities_reasons_and_holds_have_their_range() {
     assert_eq!(Reason::new(" a b ").unwrap().as_str(), "a b");
 }
 
+#[test]
+fn a_late_count_rests_on_what_other_counts_have_told() {
+    let counted = "add 100, @60s count 90 of 30s then 100 corrected 0";
+    check(counted, "@61s count 90 of 30s then 100 corrected 0", "counted 90 (+0) then", "90/0 v3");
+    check(counted, "@61s count 90 of 40s then 100 corrected 0", "counted 90 (+0) then", "90/0 v3");
+    check(counted, "@61s count 88 of 40s then 100 corrected 0", "counted 88 (-2) then", "88/0 v3");
+    check(counted, "@61s count 85 of 20s then 100 corrected 0", "counted 85 (+0) then", "90/0 v3");
+    check(counted, "@61s count 80 of 60s then 90 corrected -10", "counted 80 (-10) then", "80/0 v3");
+    let now = "add 100, @50s count 80, @55s add 5";
+    check(now, "@60s count 70 of 40s then 100 corrected 0", "counted 70 (+0) then", "85/0 v4");
+    check(now, "@60s count 79 of 51s then 80 corrected -20", "counted 79 (-1) then", "84/0 v4");
+}
+
+#[test]
+fn a_count_may_lie_30_days_back() {
+    let days = |days: i64| days * 24 * 3_600;
+    let when = |seconds: i64| format!("@{seconds}s count 1 of 0s then 5 corrected 0");
+    check("add 5", &when(days(30)), "counted 1 (-4) then", "1/0 v2");
+    check("add 5", &when(days(30) + 1), "rejected: a count may lie 30 days back, not more", "5/0 v1");
+}
+
 /// Given what has happened, when this is asked for, then these events (or this rejection) and this level come of it.
 #[track_caller]
 fn check(given: &str, when: &str, then: &str, level: &str) {
@@ -363,9 +384,13 @@ fn parse(command: &str) -> Command {
     };
     let order = |word: &str| OrderId::from_u128(word[1..].parse().unwrap());
     let line = |id: &str, of: &str| OrderLineRef { order_id: order(of), reservation_id: reservation(id) };
-    let count = |counted: &str, then: Option<&str>| {
+    let count = |counted: &str, then: Option<(&str, &str, &str)>| {
         let counted = StockQuantity::new(counted.parse().unwrap()).unwrap();
-        let then = then.map(|quantity| CountedThen { counted_at: at(0), quantity: quantity.parse().unwrap() });
+        let then = then.map(|(seconds, quantity, corrected)| CountedThen {
+            counted_at: at(seconds.strip_suffix('s').unwrap().parse::<i64>().unwrap() * 1000),
+            quantity: quantity.parse().unwrap(),
+            corrected: corrected.parse().unwrap(),
+        });
         Command::Adjust(Adjust { counted, reason: reason(), then })
     };
     let transfer_id = TransferId::from_u128(1);
@@ -384,7 +409,10 @@ fn parse(command: &str) -> Command {
         ["release", id] => Command::Release(Release { reservation_id: reservation(id), reason: reason() }),
         ["extend", id, hold] => Command::Extend(Extend { reservation_id: reservation(id), hold_for: minutes(hold) }),
         ["count", counted] => count(counted, None),
-        ["count", counted, "then", quantity] => count(counted, Some(quantity)),
+        ["count", counted, "then", quantity] => count(counted, Some(("0s", quantity, "0"))),
+        ["count", counted, "of", moment, "then", quantity, "corrected", corrected] => {
+            count(counted, Some((moment, quantity, corrected)))
+        }
         ["expire", most] => Command::ReleaseExpired { reservations_max: most.parse().unwrap() },
         ["reserve", id, quantity, "line", of] => match reserve(id, quantity, 1, Some(HoldFor::DEFAULT)) {
             Command::Reserve(reserve) => Command::Reserve(Reserve { order_id: Some(order(of)), ..reserve }),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// Names the form of the state and how it is written. It changes whenever either does; a test compares it with a sample.
-const SCHEMA: &str = "inventory-1";
+const SCHEMA: &str = "inventory-2";
 
 /// What a snapshot has to have been written under: the schema, and how many closed reservations a state remembers.
 #[must_use]
@@ -32,6 +32,8 @@ pub fn encode_state(inventory: &Inventory) -> Vec<u8> {
         quantity: parts.quantity,
         version: parts.version,
         recorded_at: parts.recorded_at.millis(),
+        corrected: parts.corrected,
+        counted_at: parts.counted_at.map(Timestamp::millis),
         forgotten_version: parts.forgotten_version,
         held: parts.reservations.iter().map(held).collect(),
         closed: parts
@@ -69,6 +71,8 @@ pub fn decode_state(bytes: &[u8], closed_remembered: usize) -> Option<Inventory>
         quantity: state.quantity,
         version: state.version,
         recorded_at: Timestamp::from_millis(state.recorded_at),
+        corrected: state.corrected,
+        counted_at: state.counted_at.map(Timestamp::from_millis),
         reservations: state.held.into_iter().map(held).collect::<Option<_>>()?,
         closed: state.closed.into_iter().map(closed).collect(),
         closed_remembered,
@@ -82,6 +86,9 @@ struct State {
     quantity: u64,
     version: u64,
     recorded_at: i64,
+    corrected: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    counted_at: Option<i64>,
     forgotten_version: u64,
     held: Vec<Held>,
     closed: Vec<(Uuid, How, u64)>,
@@ -139,14 +146,15 @@ mod tests {
     #[test]
     fn the_sample_is_written_under_this_schema() {
         let sample = concat!(
-            r#"{"quantity":9,"version":12,"recorded_at":1700000000000,"forgotten_version":4,"held":["#,
+            r#"{"quantity":9,"version":12,"recorded_at":1700000000000,"corrected":-3,"counted_at":1699999999000,"#,
+            r#""forgotten_version":4,"held":["#,
             r#"{"id":"00000000-0000-0000-0000-000000000001","quantity":2,"customer":"00000000-0000-0000-0000-000000000002","#,
             r#""hold_for":30,"expires_at":1700001800000,"order":"00000000-0000-0000-0000-000000000003"},"#,
             r#"{"id":"00000000-0000-0000-0000-000000000004","quantity":3,"customer":"00000000-0000-0000-0000-000000000002"}],"#,
             r#""closed":[["00000000-0000-0000-0000-000000000005","c",7],["00000000-0000-0000-0000-000000000006","r",8],"#,
             r#"["00000000-0000-0000-0000-000000000007","e",9]]}"#
         );
-        assert_eq!(fingerprint(3), "inventory-1-3");
+        assert_eq!(fingerprint(3), "inventory-2-3");
         let state = decode_state(sample.as_bytes(), 3).unwrap();
         assert_eq!((state.quantity(), state.reserved(), state.version(), state.forgotten_version()), (9, 5, 12, 4));
         assert_eq!(String::from_utf8(encode_state(&state)).unwrap(), sample);
@@ -158,7 +166,7 @@ mod tests {
             "",
             "{}",
             "null",
-            r#"{"quantity":1,"version":1,"recorded_at":0,"forgotten_version":0,"held":[{"id":"00000000-0000-0000-0000-000000000001","quantity":2,"customer":"00000000-0000-0000-0000-000000000002"}],"closed":[]}"#,
+            r#"{"quantity":1,"version":1,"recorded_at":0,"corrected":0,"forgotten_version":0,"held":[{"id":"00000000-0000-0000-0000-000000000001","quantity":2,"customer":"00000000-0000-0000-0000-000000000002"}],"closed":[]}"#,
         ] {
             assert_eq!(decode_state(bytes.as_bytes(), 3), None, "{bytes}");
         }

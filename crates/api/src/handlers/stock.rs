@@ -12,9 +12,6 @@ use crate::query::QueryParameters;
 use crate::system::now;
 use crate::wire::{AvailabilityBody, AvailabilityRequest, JsonBody, LevelBody, StockChanged, StockRequest};
 
-/// How far back a count may lie: 30 days, in milliseconds.
-const COUNTED_BACK_MS_MAX: i64 = 30 * 24 * 3_600_000;
-
 /// Any command on one stock: `POST /api/v1/inventory/{stock,reserve,commit,release,extend,adjust}`
 ///
 /// # Errors
@@ -42,7 +39,8 @@ pub async fn command<R: StockRequest>(
     Ok(changed(R::STATUS, answer.level.version, answer.is_repeat, &body))
 }
 
-/// What the stock had at the time of a late count; in order where that is not in the future and not too long ago.
+/// What the stock had at the time of a late count, which must not be in the future. How long ago it may be is for the stock to
+/// decide: who repeats a request that was granted is told so, however late.
 ///
 /// # Errors
 ///
@@ -53,12 +51,11 @@ pub async fn counted_then(
     counted_at: Option<Timestamp>,
 ) -> Result<Option<CountedThen>, Problem> {
     let Some(counted_at) = counted_at else { return Ok(None) };
-    let age = now().millis().saturating_sub(counted_at.millis());
-    if !(0..=COUNTED_BACK_MS_MAX).contains(&age) {
-        return Err(Problem::invalid_field("counted_at", "must not be in the future, nor more than 30 days ago"));
+    if counted_at > now() {
+        return Err(Problem::invalid_field("counted_at", "must not be in the future"));
     }
-    let quantity = history.level_at(stock_id, counted_at).await?.unwrap_or_default().quantity;
-    Ok(Some(CountedThen { counted_at, quantity }))
+    let stock = history.stock_at(stock_id, counted_at).await?;
+    Ok(Some(CountedThen { counted_at, quantity: stock.quantity(), corrected: stock.corrected() }))
 }
 
 /// Has a count rest on what was there when it was counted.

@@ -188,6 +188,7 @@ impl From<QueryError> for ShopError {
 impl From<HistoryError> for ShopError {
     fn from(error: HistoryError) -> Self {
         match error {
+            HistoryError::WriteSide(error) => error.into(),
             HistoryError::Store(error) => CommandError::Store(Arc::new(error)).into(),
         }
     }
@@ -267,17 +268,18 @@ mod tests {
     fn shop() -> EmbeddedShop {
         let acknowledged = Arc::new(AcknowledgedLevels::new(usize::MAX, Position::START));
         let store = Arc::new(InMemoryEventStore::exclusive());
-        let history = HistoryQueries::new(store.clone(), store.clone(), 1_000);
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(0)));
         let ports = CommandLoopPorts {
             store: store.clone(),
-            reservations: Arc::new(LogReservations::of(store)),
-            clock: Arc::new(ManualClock::at(Timestamp::from_millis(0))),
+            reservations: Arc::new(LogReservations::of(store.clone())),
+            clock: clock.clone(),
             ids: Arc::new(SequentialIds::default()),
             acknowledged: Arc::clone(&acknowledged),
             listener: Arc::new(Nobody),
         };
         let (commands, command_loop) = CommandLoop::new(ports, CommandLoopSettings::default());
         tokio::spawn(command_loop.run(pending()));
+        let history = HistoryQueries::new(store.clone(), store, commands.clone(), clock, 1_000);
         let (_, checkpoint) = watch::channel(Position::START);
         let settings = StockQueriesSettings { catch_up_ms_max: 0 };
         let queries = StockQueries::new(acknowledged, Arc::new(Nobody), commands.clone(), checkpoint, settings);

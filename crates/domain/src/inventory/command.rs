@@ -166,6 +166,8 @@ pub struct Adjust {
 pub struct CountedThen {
     /// When.
     pub counted_at: Timestamp,
-    /// The units on hand at that time, by the stock's events.
+    /// The units on hand at that time, by the events that were recorded by then.
     pub quantity: u64,
+    /// The sum of all corrections that were recorded by then: [`Inventory::corrected`](super::Inventory::corrected).
+    pub corrected: i64,
 }

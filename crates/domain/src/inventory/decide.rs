@@ -4,6 +4,9 @@ use super::{Adjust, Closing, Command, Commit, Event, Extend, Inventory, Rejectio
 use super::{OrderLineRef, Reservation};
 use crate::{Quantity, ReservationId, StockQuantity, Timestamp};
 
+/// How far back a count may lie: 30 days, in milliseconds.
+const COUNTED_BACK_MS_MAX: i64 = 30 * 24 * 3_600_000;
+
 /// What happens to `state` when `command` is asked for while the clock shows `clock`.
 ///
 /// No events means that the command changes nothing and is granted: it is a repeat of one that has happened. A clock
@@ -135,9 +138,19 @@ fn extend_hold(state: &Inventory, extend: Extend, now: Timestamp) -> Result<Vec<
 
 fn adjust_to_count(state: &Inventory, adjust: &Adjust, now: Timestamp) -> Result<Vec<Event>, Rejection> {
     let Adjust { counted, reason, then } = adjust;
-    let counted_from = then.map_or(state.quantity, |then| then.quantity);
-    // All of them are at most `StockQuantity::MAX`.
-    let change = counted.units().cast_signed() - counted_from.cast_signed();
+    let change = match then {
+        None => counted.units().cast_signed() - state.quantity.cast_signed(),
+        Some(then) if now.millis().saturating_sub(then.counted_at.millis()) > COUNTED_BACK_MS_MAX => {
+            return Err(Rejection::CountedTooLongAgo { counted_at: then.counted_at });
+        }
+        // A later count has told already what was there.
+        Some(then) if state.counted_at.is_some_and(|latest| then.counted_at < latest) => 0,
+        // What earlier counts have corrected since is true of that moment as well, whenever it was recorded.
+        Some(then) => {
+            let on_hand = then.quantity.cast_signed() + (state.corrected - then.corrected);
+            counted.units().cast_signed() - on_hand
+        }
+    };
     let on_hand = (state.quantity.cast_signed() + change).max(0).unsigned_abs();
     if on_hand > StockQuantity::MAX {
         return Err(Rejection::StockLimitExceeded { on_hand: state.quantity, added: change.unsigned_abs() });

@@ -35,7 +35,11 @@ pub fn evolve(mut state: Inventory, event: &Event, recorded_at: Timestamp) -> In
                 state.deadlines.insert((*expires_at, *reservation_id));
             }
         }
-        Event::StockAdjusted { change, .. } => state.quantity = state.quantity.saturating_add_signed(*change),
+        Event::StockAdjusted { change, counted_at, .. } => {
+            state.quantity = state.quantity.saturating_add_signed(*change);
+            state.corrected = state.corrected.saturating_add(*change);
+            state.counted_at = state.counted_at.max(Some(counted_at.unwrap_or(recorded_at)));
+        }
         Event::StockTransferredOut { quantity, .. } => state.quantity = state.quantity.saturating_sub(quantity.units()),
         Event::StockTransferredIn { quantity, .. } | Event::StockTransferCancelled { quantity, .. } => {
             state.quantity = state.quantity.saturating_add(quantity.units());

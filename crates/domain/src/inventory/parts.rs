@@ -16,6 +16,10 @@ pub struct InventoryParts {
     pub version: u64,
     /// When the last one was recorded.
     pub recorded_at: Timestamp,
+    /// The sum of all corrections by counts.
+    pub corrected: i64,
+    /// The latest moment that a count was taken at.
+    pub counted_at: Option<Timestamp>,
     /// The live reservations, by id.
     pub reservations: Vec<(ReservationId, Reservation)>,
     /// The closed ones that are remembered, oldest first.
@@ -67,6 +71,8 @@ impl Inventory {
             quantity: self.quantity,
             version: self.version,
             recorded_at: self.recorded_at,
+            corrected: self.corrected,
+            counted_at: self.counted_at,
             reservations,
             closed: closed.collect(),
             closed_remembered: self.closed.limit,
@@ -80,7 +86,7 @@ impl Inventory {
     ///
     /// [`PartsDontFit`] when they would break an invariant.
     pub fn from_parts(parts: InventoryParts) -> Result<Self, PartsDontFit> {
-        let InventoryParts { quantity, version, recorded_at, reservations, closed, .. } = parts;
+        let InventoryParts { quantity, version, recorded_at, corrected, counted_at, reservations, closed, .. } = parts;
         let held = reservations.iter().try_fold(0u64, |sum, (_, held)| sum.checked_add(held.quantity.units()));
         let reserved = held.unwrap_or(u64::MAX);
         if reserved > quantity || quantity > StockQuantity::MAX {
@@ -99,6 +105,6 @@ impl Inventory {
             forgotten_version: parts.forgotten_version,
         };
         let reservations = reservations.into_iter().collect();
-        Ok(Self { quantity, reserved, version, recorded_at, reservations, deadlines, closed })
+        Ok(Self { quantity, reserved, version, recorded_at, corrected, counted_at, reservations, deadlines, closed })
     }
 }

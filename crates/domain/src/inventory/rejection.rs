@@ -23,6 +23,12 @@ pub enum Rejection {
         /// Units that were to come in.
         added: u64,
     },
+    /// The count was taken too long ago to be applied.
+    #[error("a count may lie 30 days back, not more")]
+    CountedTooLongAgo {
+        /// When it was taken.
+        counted_at: Timestamp,
+    },
     /// The id stands for another reservation, or for one that is no longer active.
     #[error("reservation {0} exists already")]
     ReservationExists(ReservationId),
