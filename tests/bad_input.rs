@@ -160,6 +160,18 @@ fn what_is_not_http_leaves_the_server_up() {
     assert_eq!(service.client().add(1, 1, 5).status, 201);
 }
 
+#[test]
+fn a_body_that_does_not_arrive_is_not_waited_for_without_end() {
+    let service = RunningService::start_with(&[], &[("INVENTORY__SERVER__BODY_WAIT_MS_MAX", "100")]);
+    let mut connection = TcpStream::connect(service.url().replace("http://", "")).unwrap();
+    let head = "POST /api/v1/inventory/stock HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    connection.write_all(head.as_bytes()).unwrap();
+    let mut answer = [0; 1_024];
+    let read = connection.read(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer[..read]);
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("/problems/request-timeout"), "{answer}");
+}
+
 /// The answer's status, the problem's kind, and the names of the fields in error.
 fn post(client: &Client, command: &str, headers: &[(&str, &str)], body: &[u8]) -> String {
     let answer = client.send("POST", &format!("/api/v1/inventory/{command}"), headers, body).expect("an answer");

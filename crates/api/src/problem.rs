@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER};
@@ -48,6 +49,7 @@ kinds! {
     ORDER_NOT_FOUND = "order-not-found", 404, "There is no such order";
     TRANSFER_NOT_FOUND = "transfer-not-found", 404, "There is no such transfer";
     METHOD_NOT_ALLOWED = "method-not-allowed", 405, "The path has no such method";
+    REQUEST_TIMEOUT = "request-timeout", 408, "The body took too long to arrive";
     INSUFFICIENT_STOCK = "insufficient-stock", 409, "Not enough units are available";
     STOCK_LIMIT_EXCEEDED = "stock-limit-exceeded", 409, "The stock would hold too many units";
     RESERVATION_EXISTS = "reservation-exists", 409, "The reservation id is taken";
@@ -138,16 +140,25 @@ impl Problem {
         Self::detailed(Kind::TOO_LARGE, format!("the body may have {bytes_max} bytes"))
     }
 
+    /// The body has not arrived in time; nothing was done.
+    #[must_use]
+    pub fn request_timeout(wait_max: Duration) -> Self {
+        Self::detailed(Kind::REQUEST_TIMEOUT, format!("a body may take {} s", wait_max.as_secs_f32()))
+    }
+
     /// The body is of another type than JSON.
     #[must_use]
     pub fn unsupported_media_type() -> Self {
-        Self::new(Kind::UNSUPPORTED_MEDIA_TYPE)
+        Self::detailed(
+            Kind::UNSUPPORTED_MEDIA_TYPE,
+            "the content-type has to be application/json, in UTF-8, not encoded",
+        )
     }
 
     /// There is nothing at the path.
     #[must_use]
     pub fn not_found() -> Self {
-        Self::new(Kind::NOT_FOUND)
+        Self::detailed(Kind::NOT_FOUND, "the service has no such path")
     }
 
     /// The path has only the methods in `allow`.

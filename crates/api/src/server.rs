@@ -77,8 +77,9 @@ pub fn listen(settings: &ServerSettings, services: &Services, log: &Logger) -> i
     let history = web::Data::new(services.history.clone());
     let orders = web::Data::from(Arc::clone(&services.orders));
     let health = web::Data::from(Arc::clone(&services.health));
-    let body_limit = web::Data::new(BodyLimit(settings.body_bytes_max));
-    let batch_body = web::Data::new(BodyLimit(settings.batch_body_bytes_max));
+    let body_wait = Duration::from_millis(settings.body_wait_ms_max);
+    let body_limit = web::Data::new(BodyLimit { bytes_max: settings.body_bytes_max, wait_max: body_wait });
+    let batch_body = web::Data::new(BodyLimit { bytes_max: settings.batch_body_bytes_max, wait_max: body_wait });
     let (log, drain) = (log.clone(), services.drain.clone());
     let mut server = HttpServer::new(move || {
         let (log, drain) = (log.clone(), drain.clone());

@@ -52,6 +52,7 @@ sections! {
         batch_body_bytes_max: usize,
         keep_alive_s: u64,
         head_wait_ms_max: u64,
+        body_wait_ms_max: u64,
         drain_s_max: u64,
     }
     /// `[data]`

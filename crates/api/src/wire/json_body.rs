@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
@@ -11,15 +12,21 @@ use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::StreamExt;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 
 use crate::problem::{FieldError, Problem};
 
 /// Fields in error that are named; a client that has more finds the others once these are right.
 const ERRORS_MAX: usize = 20;
 
-/// The largest body that is read, in bytes; as app data.
+/// What a body is bounded by; as app data.
 #[derive(Clone, Copy, Debug)]
-pub struct BodyLimit(pub usize);
+pub struct BodyLimit {
+    /// Bytes, at most.
+    pub bytes_max: usize,
+    /// How long it may take to arrive.
+    pub wait_max: Duration,
+}
 
 /// A body of JSON that is a `T`.
 #[derive(Debug)]
@@ -33,8 +40,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
         let payload = payload.take();
         let checked = check_head(request);
         Box::pin(async move {
-            let bytes_max = checked?;
-            let body = read(payload, bytes_max).await?;
+            let body = read(payload, checked?).await?;
             parse(&body).map(Self)
         })
     }
@@ -77,23 +83,22 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalJsonBody<T
     }
 }
 
-/// The most bytes that the body may have.
-fn limit(request: &HttpRequest) -> Result<usize, Problem> {
-    let BodyLimit(bytes_max) = *request.app_data::<web::Data<BodyLimit>>().ok_or_else(Problem::not_found)?.as_ref();
-    Ok(bytes_max)
+/// What the body is bounded by.
+fn limit(request: &HttpRequest) -> Result<BodyLimit, Problem> {
+    Ok(*request.app_data::<web::Data<BodyLimit>>().ok_or_else(Problem::not_found)?.as_ref())
 }
 
-/// Whether the headers promise a body that can be read; the most bytes that it may have.
-fn check_head(request: &HttpRequest) -> Result<usize, Problem> {
-    let bytes_max = limit(request)?;
+/// Whether the headers promise a body that can be read; what it is bounded by.
+fn check_head(request: &HttpRequest) -> Result<BodyLimit, Problem> {
+    let limit = limit(request)?;
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !is_json(content_type) || request.headers().contains_key("content-encoding") {
         return Err(Problem::unsupported_media_type());
     }
     let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     match length.and_then(|length| length.parse::<usize>().ok()) {
-        Some(length) if length > bytes_max => Err(Problem::too_large(bytes_max)),
-        _ => Ok(bytes_max),
+        Some(length) if length > limit.bytes_max => Err(Problem::too_large(limit.bytes_max)),
+        _ => Ok(limit),
     }
 }
 
@@ -109,7 +114,12 @@ fn is_json(content_type: &str) -> bool {
         })
 }
 
-async fn read(mut payload: Payload, bytes_max: usize) -> Result<Bytes, Problem> {
+async fn read(payload: Payload, limit: BodyLimit) -> Result<Bytes, Problem> {
+    let late = |_| Problem::request_timeout(limit.wait_max);
+    timeout(limit.wait_max, read_all(payload, limit.bytes_max)).await.map_err(late)?
+}
+
+async fn read_all(mut payload: Payload, bytes_max: usize) -> Result<Bytes, Problem> {
     let Some(first) = payload.next().await else { return Ok(Bytes::new()) };
     let first = first.map_err(|error| unreadable(&error))?;
     let mut body = None;
