@@ -8,7 +8,7 @@ use std::process::Output;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use inventory_tests::{RunningService, fill, id, inventory};
+use inventory_tests::{RunningService, fill, fill_with_groups, id, inventory};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -72,6 +72,31 @@ fn every_kind_of_planted_damage_is_found() {
     let nothing = tempfile::tempdir().unwrap();
     let none = run(nothing.path(), &["verify"]);
     assert!(!none.status.success() && String::from_utf8_lossy(&none.stderr).contains("no event store of kind sqlite"));
+}
+
+#[test]
+fn a_snapshot_in_the_middle_of_an_order_or_a_transfer_is_compared_with_the_state_there() {
+    let service = RunningService::start_with(&[], &[SQLITE, ("INVENTORY__COMMAND_LOOP__SNAPSHOT_EVERY_EVENTS", "3")]);
+    fill_with_groups(&service.client());
+    let folder = stopped(service);
+    let sound = run(folder.path(), &["verify"]);
+    assert!(sound.status.success(), "{}", said(&sound));
+    let in_shares = run(folder.path(), &["verify", "--memory-mib", "1"]);
+    assert!(in_shares.status.success() && said(&in_shares) == said(&sound), "{}", said(&in_shares));
+    for kind in ["StockReservedEvent", "StockTransferredOutEvent", "StockTransferredInEvent"] {
+        let damage = format!(
+            "UPDATE snapshots SET state = CAST(replace(state, '\"quantity\":', '\"quantity\":1') AS BLOB)
+             WHERE position = (SELECT max(position) FROM snapshots JOIN events USING (position)
+                WHERE remaining > 1 AND type = '{kind}' OR remaining > 0 AND type = '{kind}' AND type LIKE '%Transferred%')"
+        );
+        let damaged = copy(folder.path());
+        let events = Connection::open(damaged.path().join("events.db")).unwrap();
+        assert_eq!(events.execute(&damage, []).unwrap(), 1, "{kind}: there is none in the middle of a group");
+        drop(events);
+        let found = run(damaged.path(), &["verify"]);
+        assert_eq!(found.status.code(), Some(1), "{kind}: {}", said(&found));
+        assert_eq!(said(&found).matches("is not the state at that version").count(), 1, "{kind}: {}", said(&found));
+    }
 }
 
 #[test]

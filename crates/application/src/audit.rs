@@ -116,8 +116,8 @@ pub struct LogAudit {
 }
 
 impl LogAudit {
-    /// An audit of a share of the streams. `whole` are the stocks whose states can be had ([`LogAudit::inventory`]); they remember
-    /// `closed_remembered` closed reservations.
+    /// An audit of a share of the streams. `whole` are the stocks whose states can be had ([`LogAudit::observe_with`]); they
+    /// remember `closed_remembered` closed reservations.
     #[must_use]
     pub fn new(
         share: Share,
@@ -149,6 +149,16 @@ impl LogAudit {
 
     /// Takes in the next event of the log.
     pub fn observe(&mut self, event: RecordedEvent) {
+        self.observe_with(event, &mut |_, _| Vec::new());
+    }
+
+    /// The same. `compare` sees each event of the log in order, also those inside a group, with the state of its stock after it,
+    /// where this share keeps that whole; it says what is wrong. The events of a group are seen when the group is complete.
+    pub fn observe_with(
+        &mut self,
+        event: RecordedEvent,
+        compare: &mut dyn FnMut(&RecordedEvent, Option<&Inventory>) -> Vec<String>,
+    ) {
         if event.position.0 != self.head.0 + 1 {
             let head = self.head;
             self.findings.add(|| format!("position {} follows {head}", event.position));
@@ -166,22 +176,31 @@ impl LogAudit {
         if is_last && self.group.is_empty() {
             self.check_alone(&event);
             self.fold(&event, false);
+            self.compare(&event, compare);
             return;
         }
         self.group.push(event);
         if is_last {
             let group = std::mem::take(&mut self.group);
             self.check_group(&group);
-            group.iter().for_each(|event| self.fold(event, true));
+            for event in &group {
+                self.fold(event, true);
+                self.compare(event, compare);
+            }
             self.group = group;
             self.group.clear();
         }
     }
 
-    /// The state of a stock that is kept whole, after the events so far; `None` while its group is incomplete.
-    #[must_use]
-    pub fn inventory(&self, stock_id: StockId) -> Option<&Inventory> {
-        self.stocks.get(&stock_id).and_then(|fold| fold.whole.as_deref()).filter(|_| self.group.is_empty())
+    /// Shows `compare` an event that was just folded.
+    fn compare(
+        &mut self,
+        event: &RecordedEvent,
+        compare: &mut dyn FnMut(&RecordedEvent, Option<&Inventory>) -> Vec<String>,
+    ) {
+        let fold = event.stream.stock_id().filter(|stock_id| self.whole.contains(stock_id));
+        let state = fold.and_then(|stock_id| self.stocks.get(&stock_id)).and_then(|fold| fold.whole.as_deref());
+        compare(event, state).into_iter().for_each(|said| self.findings.add(|| said));
     }
 
     /// Takes down something that was found elsewhere.

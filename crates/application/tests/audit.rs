@@ -52,8 +52,19 @@ async fn what_a_read_model_has_to_show_depends_on_how_far_it_is() {
 async fn a_state_can_be_had_to_compare_it_with_a_snapshot() {
     let log = log().await;
     let mut audit = LogAudit::new(Share::WHOLE, Checkpoints::default(), HashSet::from([stock(1)]), 10);
-    log.into_iter().for_each(|event| audit.observe(event));
-    assert!(audit.inventory(stock(1)).is_some_and(|state| state.version() > 5) && audit.inventory(stock(2)).is_none());
+    let mut seen = Vec::new();
+    for event in log.clone() {
+        audit.observe_with(event, &mut |event, state| {
+            seen.push(event.position);
+            assert_eq!(state.is_some(), event.stream == stock(1).into());
+            // Also in the middle of an order, it is the state after exactly this event.
+            state.iter().for_each(|state| assert_eq!(state.version(), event.version));
+            if event.position == Position(2) { vec!["it differs".to_owned()] } else { Vec::new() }
+        });
+    }
+    assert_eq!(seen, log.iter().map(|event| event.position).collect::<Vec<_>>());
+    assert!(log.iter().any(|event| event.stream == stock(1).into() && event.remaining > 0));
+    assert_eq!(audit.finish().0.said, ["it differs"]);
 }
 
 #[tokio::test]

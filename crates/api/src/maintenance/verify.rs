@@ -5,14 +5,15 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
+use std::iter::Peekable;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use inventory_application::audit::{Checkpoints, Digest, Expected, Findings, LogAudit, Share};
 use inventory_application::ports::{RecordedEvent, StoreError};
 use inventory_application::{Position, StreamId};
-use inventory_domain::StockId;
-use inventory_eventstore::{EventFile, KeptSnapshot};
+use inventory_domain::{Inventory, StockId};
+use inventory_eventstore::{EventFile, KeptState, SnapshotPlace};
 use inventory_projections::digests::{ReadModel, ReadModelFile, wanted};
 
 use super::{MaintenanceError, open_events};
@@ -107,7 +108,7 @@ pub fn verify(settings: &Settings, memory_mib: u64, progress: Progress) -> Resul
     drop(phase);
     ahead_of(checkpoints, head).into_iter().for_each(|said| findings.add(|| said));
 
-    let whole: HashSet<StockId> = events.stocks_with_snapshots()?.into_iter().collect();
+    let whole: HashSet<StockId> = events.snapshot_places()?.iter().filter_map(|place| place.stock_id).collect();
     let streams = events.stream_count()?;
     let needed = streams * STREAM_BYTES + whole.len() as u64 * WHOLE_STREAM_BYTES;
     let parts = needed.div_ceil(memory_mib.max(1) << 20).max(1);
@@ -195,7 +196,7 @@ impl Proof<'_> {
 
     fn replay(&self, share: Share, audit: &mut LogAudit, snapshots: &mut u64) -> Result<(), MaintenanceError> {
         let events = self.events.another()?; // For the thread that reads.
-        let mut places = self.events.snapshot_places()?.into_iter().peekable();
+        let mut kept = Snapshots::of(&*self.events, share)?;
         let phase = self.progress.phase("Events", self.head.0);
         let head = self.head;
         let (pages, waiting) = sync_channel::<Result<Vec<RecordedEvent>, MaintenanceError>>(PAGES_AHEAD);
@@ -223,13 +224,14 @@ impl Proof<'_> {
                 };
                 phase.advance(page.len() as u64);
                 for event in page.into_iter().take_while(|event| event.position <= head) {
-                    audit.observe(event);
-                    while let Some((_, key)) = places.next_if(|(place, _)| *place <= audit.head()) {
-                        let snapshot = self.events.snapshot(key)?;
-                        *snapshots += snapshot.map_or(0, |snapshot| compare(&snapshot, share, audit));
-                    }
+                    audit.observe_with(event, &mut |event, state| kept.compare(event, state));
+                }
+                if let Some(error) = kept.failed.take() {
+                    return Err(error.into());
                 }
             }
+            kept.beyond().into_iter().for_each(|said| audit.found(|| said));
+            *snapshots += kept.compared;
             Ok(())
         })
     }
@@ -266,20 +268,64 @@ impl Proof<'_> {
     }
 }
 
-/// Compares a snapshot with the state after the event that it was taken after; 1 where it was this share's.
-fn compare(snapshot: &KeptSnapshot, share: Share, audit: &mut LogAudit) -> u64 {
-    let stream = StreamId::from(snapshot.stock_id);
-    if !share.has(stream) {
-        return 0;
+/// The snapshots of a share, beside the replay: each is compared with the state after the very event that it was taken after, which
+/// may stand in the middle of a group.
+struct Snapshots<'a> {
+    events: &'a dyn EventFile,
+    places: Peekable<std::vec::IntoIter<SnapshotPlace>>,
+    compared: u64,
+    failed: Option<StoreError>,
+}
+
+impl<'a> Snapshots<'a> {
+    /// Those of the share; one that is of no stock is the first share's.
+    fn of(events: &'a dyn EventFile, share: Share) -> Result<Self, StoreError> {
+        let mut places = events.snapshot_places()?;
+        places.retain(|place| place.stock_id.map_or(share.part == 0, |stock_id| share.has(stock_id.into())));
+        Ok(Self { events, places: places.into_iter().peekable(), compared: 0, failed: None })
     }
-    let fits = match (audit.inventory(snapshot.stock_id), &snapshot.inventory) {
-        (Some(state), Some(kept)) => state == kept && state.version() == snapshot.version,
-        _ => false,
-    };
-    if !fits {
-        audit.found(|| {
-            format!("the snapshot of version {} of {stream} is not the state at that version", snapshot.version)
-        });
+
+    /// What is wrong with those that were taken after this event, or where there is none.
+    fn compare(&mut self, event: &RecordedEvent, state: Option<&Inventory>) -> Vec<String> {
+        let mut found = Vec::new();
+        while let Some(place) = self.places.next_if(|place| place.position <= event.position) {
+            self.compared += 1;
+            let is_there = place.position == event.position
+                && place.stock_id.map(StreamId::from) == Some(event.stream)
+                && (place.version, place.event_id) == (event.version, event.event_id);
+            if !is_there {
+                found.push(no_such_event(&place));
+                continue;
+            }
+            if place.recorded_at != event.recorded_at {
+                found.push(format!("{} is of another time than its event", named(&place)));
+            }
+            match self.events.snapshot(place.key) {
+                Ok(KeptState::State(kept)) if state == Some(&*kept) => (),
+                Ok(KeptState::State(_) | KeptState::Unreadable) => {
+                    found.push(format!("{} is not the state at that version", named(&place)));
+                }
+                Ok(KeptState::None) => self.compared -= 1,
+                Err(error) => self.failed = Some(error),
+            }
+        }
+        found
     }
-    1
+
+    /// Those that were taken after events which the log hasn't.
+    fn beyond(&mut self) -> Vec<String> {
+        self.compared += self.places.len() as u64;
+        self.places.by_ref().map(|place| no_such_event(&place)).collect()
+    }
+}
+
+fn named(place: &SnapshotPlace) -> String {
+    match place.stock_id {
+        Some(stock_id) => format!("the snapshot of version {} of {}", place.version, StreamId::from(stock_id)),
+        None => format!("the snapshot of version {} of no stock", place.version),
+    }
+}
+
+fn no_such_event(place: &SnapshotPlace) -> String {
+    format!("{} was taken after an event at {} that isn't there", named(place), place.position)
 }

@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use inventory_application::ports::{RecordedEvent, StoreError};
-use inventory_application::{Position, StreamId};
-use inventory_domain::StockId;
+use inventory_application::{EventId, Position, StreamId};
+use inventory_domain::Timestamp;
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use uuid::Uuid;
 
 use super::reader::read_log;
 use super::schema::stream_of_blob;
-use crate::event_file::{EventFile, KeptSnapshot};
+use crate::event_file::{EventFile, KeptState, SnapshotPlace};
 use crate::state_codec::{decode_state, fingerprint};
 
 /// Pages that are copied at a time, between two looks at the progress.
@@ -150,45 +151,37 @@ impl EventFile for SqliteEventFile {
         Ok(flaws)
     }
 
-    fn stocks_with_snapshots(&self) -> Result<Vec<StockId>, StoreError> {
-        let read = || -> rusqlite::Result<Vec<StockId>> {
-            let mut all = self
-                .connection
-                .prepare("SELECT id FROM streams WHERE key IN (SELECT stream FROM snapshots WHERE fingerprint = ?1)")?;
-            let ids = all.query_map([fingerprint(self.closed_remembered)], |row| {
-                Ok(row.get_ref(0)?.as_blob().ok().and_then(stream_of_blob).and_then(StreamId::stock_id))
-            })?;
-            ids.filter_map(Result::transpose).collect()
-        };
-        read().map_err(unavailable)
-    }
-
-    fn snapshot_places(&self) -> Result<Vec<(Position, i64)>, StoreError> {
-        let read = || -> rusqlite::Result<Vec<(Position, i64)>> {
-            let mut all = self
-                .connection
-                .prepare("SELECT position, rowid FROM snapshots WHERE fingerprint = ?1 ORDER BY position")?;
+    fn snapshot_places(&self) -> Result<Vec<SnapshotPlace>, StoreError> {
+        let read = || -> rusqlite::Result<Vec<SnapshotPlace>> {
+            let mut all = self.connection.prepare(
+                "SELECT position, streams.id, snapshots.version, event_id, recorded_at, snapshots.rowid
+                 FROM snapshots LEFT JOIN streams ON streams.key = stream WHERE fingerprint = ?1 ORDER BY position",
+            )?;
             let places = all.query_map([fingerprint(self.closed_remembered)], |row| {
-                Ok((Position(row.get::<_, i64>(0)?.cast_unsigned()), row.get(1)?))
+                let stream = row.get_ref(1)?.as_blob_or_null()?.and_then(stream_of_blob);
+                let event_id = row.get_ref(3)?.as_blob()?;
+                Ok(SnapshotPlace {
+                    position: Position(row.get::<_, i64>(0)?.cast_unsigned()),
+                    stock_id: stream.and_then(StreamId::stock_id),
+                    version: row.get::<_, i64>(2)?.cast_unsigned(),
+                    event_id: EventId(Uuid::from_slice(event_id).unwrap_or_default()), // No event has the default.
+                    recorded_at: Timestamp::from_millis(row.get(4)?),
+                    key: row.get(5)?,
+                })
             })?;
             places.collect()
         };
         read().map_err(unavailable)
     }
 
-    fn snapshot(&self, key: i64) -> Result<Option<KeptSnapshot>, StoreError> {
-        let read = || -> rusqlite::Result<Option<KeptSnapshot>> {
-            let mut find = self.connection.prepare_cached(
-                "SELECT streams.id, snapshots.version, state FROM snapshots JOIN streams ON streams.key = stream
-                 WHERE snapshots.rowid = ?1",
-            )?;
-            let mut rows = find.query([key])?;
-            let Some(row) = rows.next()? else { return Ok(None) };
-            let stream = row.get_ref(0)?.as_blob().ok().and_then(stream_of_blob);
-            let Some(stock_id) = stream.and_then(StreamId::stock_id) else { return Ok(None) };
-            let version = row.get::<_, i64>(1)?.cast_unsigned();
-            let inventory = decode_state(row.get_ref(2)?.as_blob()?, self.closed_remembered);
-            Ok(Some(KeptSnapshot { stock_id, version, inventory }))
+    fn snapshot(&self, key: i64) -> Result<KeptState, StoreError> {
+        let read = || -> rusqlite::Result<KeptState> {
+            let mut find = self.connection.prepare_cached("SELECT state FROM snapshots WHERE rowid = ?1")?;
+            let state =
+                find.query_row([key], |row| Ok(decode_state(row.get_ref(0)?.as_blob()?, self.closed_remembered)));
+            Ok(state.optional()?.map_or(KeptState::None, |state| {
+                state.map_or(KeptState::Unreadable, |state| KeptState::State(Box::new(state)))
+            }))
         };
         read().map_err(unavailable)
     }
