@@ -35,6 +35,15 @@ fn a_journal_is_proved_and_planted_damage_is_found() {
     let snapshot = fs::read_dir(folder.path().join("events/snapshots")).unwrap().next().unwrap().unwrap().path();
     fs::write(&snapshot, fs::read_to_string(&snapshot).unwrap().replace("\"quantity\":", "\"quantity\":1")).unwrap();
     assert!(run(folder.path(), "jsonl", &["verify"]).status.success(), "a snapshot that can't be read is none");
+    // Renamed to another moment, or to another version's.
+    for snapshot in fs::read_dir(folder.path().join("events/snapshots")).unwrap().map(|entry| entry.unwrap().path()) {
+        let (front, recorded_at) = snapshot.to_str().unwrap().strip_suffix(".json").unwrap().rsplit_once('_').unwrap();
+        let renamed = format!("{front}_{}.json", recorded_at.parse::<i64>().unwrap() - 60_000);
+        fs::rename(&snapshot, renamed).unwrap();
+    }
+    let found = run(folder.path(), "jsonl", &["verify"]);
+    assert_eq!(found.status.code(), Some(1));
+    assert!(said(&found).contains("is of another time than its event"), "{}", said(&found));
     let other = run(folder.path(), "sqlite", &["serve"]);
     let error = String::from_utf8_lossy(&other.stderr).into_owned();
     assert!(error.contains("of kind jsonl, and event_store.kind is sqlite"), "{error}");

@@ -77,13 +77,13 @@ pub trait EventFile: Send {
     /// [`StoreError`] names the event that can't be read.
     fn read(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, StoreError>;
 
-    /// What is wrong with its own structure, beside the events: at most `findings_max` things, in words. `advance` hears of
-    /// the events that were looked at.
+    /// What is wrong with its own structure, beside the events: about `findings_max` things at most, in words, found within about
+    /// `memory` bytes. `advance` hears of the events that were looked at.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when it can't be read.
-    fn flaws(&self, findings_max: usize, advance: &mut dyn FnMut(u64)) -> Result<Vec<String>, StoreError>;
+    fn flaws(&self, findings_max: usize, memory: u64, advance: &mut dyn FnMut(u64)) -> Result<Vec<String>, StoreError>;
 
     /// The snapshots of use, in the order of the log: what each says of itself.
     ///

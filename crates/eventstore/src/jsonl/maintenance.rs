@@ -84,7 +84,7 @@ impl EventFile for JsonlEventFile {
     }
 
     /// None: a journal whose structure is damaged doesn't open.
-    fn flaws(&self, _: usize, advance: &mut dyn FnMut(u64)) -> Result<Vec<String>, StoreError> {
+    fn flaws(&self, _: usize, _: u64, advance: &mut dyn FnMut(u64)) -> Result<Vec<String>, StoreError> {
         advance(self.index.head.0);
         Ok(Vec::new())
     }
