@@ -8,7 +8,7 @@ use std::process::Output;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use inventory_tests::{RunningService, fill, id, inventory};
+use inventory_tests::{RunningService, fill, fill_with_groups, id, inventory};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -16,6 +16,7 @@ use tempfile::TempDir;
 const SQLITE: (&str, &str) = ("INVENTORY__EVENT_STORE__KIND", "sqlite");
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "one case after the other")]
 fn every_kind_of_planted_damage_is_found() {
     let folder = folder();
     let sound = run(folder.path(), &["verify"]);
@@ -49,6 +50,63 @@ fn every_kind_of_planted_damage_is_found() {
             "the snapshot of version",
         ),
         ("events.db", "UPDATE append_ids_1 SET position = 99999999", "append ids of segment 1"),
+        ("events.db", "UPDATE snapshots SET recorded_at = recorded_at - 100000", "is of another time than its event"),
+        ("events.db", "UPDATE snapshots SET position = 99999999", "an event at 99999999 that isn't there"),
+        ("events.db", "UPDATE snapshots SET position = position - 1", "that isn't there"),
+        ("events.db", "UPDATE snapshots SET version = version - 1", "that isn't there"),
+        ("events.db", "UPDATE snapshots SET stream = 2", "that isn't there"),
+        ("events.db", "UPDATE snapshots SET stream = 8888", "of no stock was taken after"),
+        ("events.db", "UPDATE snapshots SET event_id = randomblob(16)", "that isn't there"),
+        ("events.db", "UPDATE snapshots SET state = x'00'", "is not the state"),
+        ("events.db", "UPDATE stream_marks SET recorded_at = 0", "a wrong mark"),
+        ("events.db", "DELETE FROM stream_marks", "a wrong mark, or none"),
+        (
+            "events.db",
+            "INSERT INTO stream_marks SELECT stream, 130, position, recorded_at FROM stream_marks LIMIT 1",
+            "a mark of version 130",
+        ),
+        ("events.db", "INSERT INTO stream_marks VALUES (999, 128, 5, 0)", "a mark of version 128 of stream 999"),
+        ("events.db", "INSERT INTO stream_marks VALUES (1, 12800, 5, 0)", "a mark of version 12800 of stream 1"),
+        (
+            "events.db",
+            "UPDATE events SET event_id = (SELECT event_id FROM events WHERE position = 3) WHERE position = 30",
+            "has the same id as event",
+        ),
+        (
+            "events.db",
+            "UPDATE events SET event_id = (SELECT event_id FROM events WHERE position = 30) WHERE position = 3",
+            "has the same id as event",
+        ),
+        (
+            "events.db",
+            "UPDATE events SET recorded_at = recorded_at + 100000000 WHERE position = (SELECT max(position) FROM events)",
+            "hours from now",
+        ),
+        ("events.db", "UPDATE append_ids_1 SET position = 1", "or aren't theirs"),
+        ("events.db", "UPDATE append_ids_1 SET position = position + 1", "or aren't theirs"),
+        ("events.db", "DELETE FROM append_ids_1", "append ids of segment 1 are missing"),
+        ("events.db", "DELETE FROM append_ids_1 WHERE rowid = 3", "append ids of segment 1 are missing"),
+        (
+            "events.db",
+            "UPDATE append_ids_1 SET append_id = randomblob(16) WHERE rowid = 2 AND (SELECT is_indexed FROM append_id_segments WHERE number = 1)",
+            "isn't that of its rows",
+        ),
+        ("events.db", "UPDATE append_id_segments SET is_indexed = 1", "is said to have one"),
+        ("events.db", "UPDATE append_id_segments SET is_indexed = 0", "is said to have none"),
+        (
+            "events.db",
+            "UPDATE append_id_segments SET number = number + 1 WHERE number = (SELECT max(number) FROM append_id_segments)",
+            "follows",
+        ),
+        ("events.db", "DELETE FROM append_id_segments WHERE number = 1", "there is no such segment"),
+        ("read_models.db", "UPDATE orders SET ttl_minutes = 77", "orders lacks OrderRow"),
+        ("read_models.db", "UPDATE orders SET placed_at = placed_at + 1", "orders lacks OrderRow"),
+        ("read_models.db", "UPDATE orders SET changed_at = changed_at + 1", "orders lacks OrderRow"),
+        ("read_models.db", "UPDATE orders SET release_reason = 'other'", "orders lacks OrderRow"),
+        ("read_models.db", "UPDATE transfers SET state = (state + 1) % 3", "transfers shows TransferRow"),
+        ("read_models.db", "UPDATE transfers SET reason = 'other'", "transfers shows TransferRow"),
+        ("read_models.db", "UPDATE transfers SET started_at = 0", "transfers shows TransferRow"),
+        ("read_models.db", "UPDATE transfers SET changed_at = changed_at + 5", "transfers shows TransferRow"),
         (
             "read_models.db",
             "UPDATE stock_levels SET quantity = quantity + 1 WHERE version = 2",
@@ -72,6 +130,31 @@ fn every_kind_of_planted_damage_is_found() {
     let nothing = tempfile::tempdir().unwrap();
     let none = run(nothing.path(), &["verify"]);
     assert!(!none.status.success() && String::from_utf8_lossy(&none.stderr).contains("no event store of kind sqlite"));
+}
+
+#[test]
+fn a_snapshot_in_the_middle_of_an_order_or_a_transfer_is_compared_with_the_state_there() {
+    let service = RunningService::start_with(&[], &[SQLITE, ("INVENTORY__COMMAND_LOOP__SNAPSHOT_EVERY_EVENTS", "3")]);
+    fill_with_groups(&service.client());
+    let folder = stopped(service);
+    let sound = run(folder.path(), &["verify"]);
+    assert!(sound.status.success(), "{}", said(&sound));
+    let in_shares = run(folder.path(), &["verify", "--memory-mib", "1"]);
+    assert!(in_shares.status.success() && said(&in_shares) == said(&sound), "{}", said(&in_shares));
+    for kind in ["StockReservedEvent", "StockTransferredOutEvent", "StockTransferredInEvent"] {
+        let damage = format!(
+            "UPDATE snapshots SET state = CAST(replace(state, '\"quantity\":', '\"quantity\":1') AS BLOB)
+             WHERE position = (SELECT max(position) FROM snapshots JOIN events USING (position)
+                WHERE remaining > 1 AND type = '{kind}' OR remaining > 0 AND type = '{kind}' AND type LIKE '%Transferred%')"
+        );
+        let damaged = copy(folder.path());
+        let events = Connection::open(damaged.path().join("events.db")).unwrap();
+        assert_eq!(events.execute(&damage, []).unwrap(), 1, "{kind}: there is none in the middle of a group");
+        drop(events);
+        let found = run(damaged.path(), &["verify"]);
+        assert_eq!(found.status.code(), Some(1), "{kind}: {}", said(&found));
+        assert_eq!(said(&found).matches("is not the state at that version").count(), 1, "{kind}: {}", said(&found));
+    }
 }
 
 #[test]
@@ -219,7 +302,9 @@ fn a_backup_taken_under_load_restores_to_something_sound() {
 
 /// A data folder with something of everything, of a service that was stopped.
 fn folder() -> TempDir {
-    let service = RunningService::start_with(&[], &[SQLITE, ("INVENTORY__COMMAND_LOOP__SNAPSHOT_EVERY_EVENTS", "20")]);
+    let (snapshots, ids) =
+        ("INVENTORY__COMMAND_LOOP__SNAPSHOT_EVERY_EVENTS", "INVENTORY__EVENT_STORE__APPEND_ID_SEGMENT_KEYS_MAX");
+    let service = RunningService::start_with(&[], &[SQLITE, (snapshots, "20"), (ids, "80")]);
     fill(&service.client());
     stopped(service)
 }

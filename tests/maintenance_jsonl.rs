@@ -1,11 +1,12 @@
 //! The service on a journal of JSON lines: what its command line finds, copies and moves between stores.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use inventory_tests::{RunningService, fill, id, inventory};
+use inventory_tests::{Client, RunningService, fill, fill_with_groups, id, inventory};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -34,9 +35,53 @@ fn a_journal_is_proved_and_planted_damage_is_found() {
     let snapshot = fs::read_dir(folder.path().join("events/snapshots")).unwrap().next().unwrap().unwrap().path();
     fs::write(&snapshot, fs::read_to_string(&snapshot).unwrap().replace("\"quantity\":", "\"quantity\":1")).unwrap();
     assert!(run(folder.path(), "jsonl", &["verify"]).status.success(), "a snapshot that can't be read is none");
+    // Renamed to another moment, or to another version's.
+    for snapshot in fs::read_dir(folder.path().join("events/snapshots")).unwrap().map(|entry| entry.unwrap().path()) {
+        let (front, recorded_at) = snapshot.to_str().unwrap().strip_suffix(".json").unwrap().rsplit_once('_').unwrap();
+        let renamed = format!("{front}_{}.json", recorded_at.parse::<i64>().unwrap() - 60_000);
+        fs::rename(&snapshot, renamed).unwrap();
+    }
+    let found = run(folder.path(), "jsonl", &["verify"]);
+    assert_eq!(found.status.code(), Some(1));
+    assert!(said(&found).contains("is of another time than its event"), "{}", said(&found));
     let other = run(folder.path(), "sqlite", &["serve"]);
     let error = String::from_utf8_lossy(&other.stderr).into_owned();
     assert!(error.contains("of kind jsonl, and event_store.kind is sqlite"), "{error}");
+}
+
+#[test]
+fn a_snapshot_in_the_middle_of_an_order_or_a_transfer_is_compared_with_the_state_there() {
+    let folder = filled_with("3", fill_with_groups);
+    let sound = run(folder.path(), "jsonl", &["verify"]);
+    assert!(sound.status.success(), "{}", said(&sound));
+    let in_shares = run(folder.path(), "jsonl", &["verify", "--memory-mib", "1"]);
+    assert!(in_shares.status.success() && said(&in_shares) == said(&sound), "{}", said(&in_shares));
+    let export = run(folder.path(), "jsonl", &["export", "-"]);
+    let inside: HashSet<u64> = said(&export)
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|event| event["remaining"].as_u64().unwrap() > 0)
+        .map(|event| event["position"].as_u64().unwrap())
+        .collect();
+    let snapshots = folder.path().join("events/snapshots");
+    let mut planted = 0;
+    for path in fs::read_dir(&snapshots).unwrap().map(|entry| entry.unwrap().path()) {
+        let whole = fs::read_to_string(&path).unwrap();
+        let (front, state) = whole.split_once('\n').unwrap();
+        let mut front: Value = serde_json::from_str(front).unwrap();
+        if !inside.contains(&front["position"].as_u64().unwrap()) || planted == 5 {
+            continue;
+        }
+        planted += 1;
+        let state = state.replacen("\"quantity\":", "\"quantity\":1", 1);
+        front["crc"] = crc32c(state.as_bytes()).into();
+        fs::write(&path, format!("{front}\n{state}")).unwrap();
+        let found = run(folder.path(), "jsonl", &["verify"]);
+        assert_eq!(found.status.code(), Some(1), "{front}: {}", said(&found));
+        assert_eq!(said(&found).matches("is not the state at that version").count(), 1, "{front}: {}", said(&found));
+        fs::write(&path, whole).unwrap();
+    }
+    assert_eq!(planted, 5, "there are some in the middle of groups");
 }
 
 #[test]
@@ -89,7 +134,11 @@ fn each_stock_has_a_file_for_people() {
 
 /// A data folder of a service that was stopped.
 fn filled() -> TempDir {
-    let settings = [(KIND, "jsonl"), ("INVENTORY__COMMAND_LOOP__SNAPSHOT_EVERY_EVENTS", "20")];
+    filled_with("20", fill)
+}
+
+fn filled_with(snapshot_every_events: &'static str, fill: fn(&Client)) -> TempDir {
+    let settings = [(KIND, "jsonl"), ("INVENTORY__COMMAND_LOOP__SNAPSHOT_EVERY_EVENTS", snapshot_every_events)];
     let mut service = RunningService::start_with(&[], &settings);
     fill(&service.client());
     service.ask_to_stop();
@@ -97,6 +146,13 @@ fn filled() -> TempDir {
     let to = tempfile::tempdir().unwrap();
     copy(service.data(), to.path());
     to
+}
+
+/// The checksum that a snapshot has in front, bit by bit.
+fn crc32c(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0x82f6_3b78 & (crc & 1).wrapping_neg()))
+    })
 }
 
 fn copy(from: &Path, to: &Path) {

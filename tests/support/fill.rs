@@ -49,3 +49,27 @@ pub fn fill(client: &Client) {
     let last = json!({"customer_id": id(9), "lines": [line(3), line(4)]});
     assert_eq!(client.post_with("/orders", &[], &last).status, 201);
 }
+
+/// Places and ends orders of four lines, and starts and ends transfers, so that most events stand in the middle of a group.
+///
+/// # Panics
+///
+/// When the service refuses something.
+pub fn fill_with_groups(client: &Client) {
+    for product in 1..=4 {
+        assert_eq!(client.add(product, 1, 500).status, 201);
+    }
+    let line = |product: u128| json!({"product_id": id(product), "store_id": id(1), "quantity": 1});
+    for number in 1..=20 {
+        let order =
+            json!({"order_id": id(number), "customer_id": id(9), "lines": [line(1), line(2), line(3), line(4)]});
+        assert_eq!(client.post_with("/orders", &[], &order).status, 201);
+        let end = if number % 2 == 0 { "commit" } else { "release" };
+        assert_eq!(client.post_with(&format!("/orders/{}/{end}", id(number)), &[], &json!({})).status, 200);
+        let transfer = json!({"transfer_id": id(number), "product_id": id(1 + number % 4), "from_store_id": id(1),
+            "to_store_id": id(2), "quantity": 5, "reason": "x"});
+        assert_eq!(client.post_with("/transfers", &[], &transfer).status, 201);
+        let path = format!("/transfers/{}/receive", id(number));
+        assert_eq!(client.post_with(&path, &[], &json!({"quantity": 5})).status, 200);
+    }
+}

@@ -5,7 +5,7 @@ mod fill;
 mod running_service;
 
 pub use client::{Answer, Client};
-pub use fill::fill;
+pub use fill::{fill, fill_with_groups};
 pub use running_service::{RunningService, inventory, inventory_on, path_of};
 
 use uuid::Uuid;

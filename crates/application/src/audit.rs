@@ -2,9 +2,11 @@
 //! show. Pure; whoever runs it brings the events and compares the rows.
 //!
 //! Memory is bounded by what is live: a reservation or an order that is closed leaves only its share of a digest. Where even that
-//! is too much, the audit is run several times, each time over a part of the streams ([`Share`]); the digests add up.
+//! is too much, the audit is run several times, each time over a part of the streams and of the reservations ([`Share`]); the
+//! digests add up.
 
 mod digest;
+mod event_ids;
 mod folds;
 mod rows;
 
@@ -12,13 +14,22 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use inventory_domain::inventory::Event;
-use inventory_domain::{DomainEvent, Inventory, OrderId, StockId, order, transfer};
+use inventory_domain::{DomainEvent, Inventory, OrderId, ReservationId, StockId, order, transfer};
 
 pub use self::digest::{BUCKETS, Digest, bucket};
-use self::folds::{OrderFold, StockFold, TransferFold};
+pub use self::event_ids::EventIds;
+use self::folds::{OrderFold, Reservations, StockFold, TransferFold};
 pub use self::rows::{LevelRow, OrderRow, ReservationRow, Row, TransferRow};
 use crate::ports::RecordedEvent;
 use crate::{Position, StreamId};
+
+/// What things take in memory, about, in bytes, with the room that tables grow into: a stream, a live reservation, one of a state
+/// that is kept whole, a closed one of such a state, and a line of an open order.
+const STREAM_BYTES: u64 = 400;
+const RESERVATION_BYTES: u64 = 320;
+const WHOLE_RESERVATION_BYTES: u64 = 360;
+const CLOSED_BYTES: u64 = 120;
+const LINE_BYTES: u64 = 250;
 
 /// Which of how many parts of the streams an audit holds in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +53,22 @@ impl Share {
         let mut hasher = DefaultHasher::new();
         stream.hash(&mut hasher);
         hasher.finish() % self.parts == self.part
+    }
+
+    /// Whether this part has the reservation: those of one stock are in many parts.
+    #[must_use]
+    pub fn has_reservation(self, stock_id: StockId, reservation_id: ReservationId) -> bool {
+        if self.parts == 1 {
+            return true;
+        }
+        let mut hasher = DefaultHasher::new();
+        (stock_id, reservation_id).hash(&mut hasher);
+        hasher.finish() % self.parts == self.part
+    }
+
+    /// The same streams and reservations, in so many shares.
+    pub fn split(self, into: u64) -> impl Iterator<Item = Self> {
+        (0..into).map(move |place| Self { part: self.part + place * self.parts, parts: self.parts * into })
     }
 }
 
@@ -108,6 +135,10 @@ pub struct LogAudit {
     stocks: HashMap<StockId, StockFold>,
     orders: HashMap<OrderId, OrderFold>,
     transfers: HashMap<inventory_domain::TransferId, TransferFold>,
+    reservations: Reservations,
+    /// The live reservations of the states that are kept whole, and the open lines of orders.
+    whole_reservations: usize,
+    open_lines: usize,
     /// The events of the group so far.
     group: Vec<RecordedEvent>,
     remaining: Option<u64>,
@@ -116,8 +147,8 @@ pub struct LogAudit {
 }
 
 impl LogAudit {
-    /// An audit of a share of the streams. `whole` are the stocks whose states can be had ([`LogAudit::inventory`]); they remember
-    /// `closed_remembered` closed reservations.
+    /// An audit of a share of the streams. `whole` are the stocks whose states can be had ([`LogAudit::observe_with`]); they
+    /// remember `closed_remembered` closed reservations.
     #[must_use]
     pub fn new(
         share: Share,
@@ -134,6 +165,9 @@ impl LogAudit {
             stocks: HashMap::new(),
             orders: HashMap::new(),
             transfers: HashMap::new(),
+            reservations: Reservations::default(),
+            whole_reservations: 0,
+            open_lines: 0,
             group: Vec::new(),
             remaining: None,
             expected: Expected::default(),
@@ -149,6 +183,16 @@ impl LogAudit {
 
     /// Takes in the next event of the log.
     pub fn observe(&mut self, event: RecordedEvent) {
+        self.observe_with(event, &mut |_, _| Vec::new());
+    }
+
+    /// The same. `compare` sees each event of the log in order, also those inside a group, with the state of its stock after it,
+    /// where this share keeps that whole; it says what is wrong. The events of a group are seen when the group is complete.
+    pub fn observe_with(
+        &mut self,
+        event: RecordedEvent,
+        compare: &mut dyn FnMut(&RecordedEvent, Option<&Inventory>) -> Vec<String>,
+    ) {
         if event.position.0 != self.head.0 + 1 {
             let head = self.head;
             self.findings.add(|| format!("position {} follows {head}", event.position));
@@ -166,22 +210,48 @@ impl LogAudit {
         if is_last && self.group.is_empty() {
             self.check_alone(&event);
             self.fold(&event, false);
+            self.compare(&event, compare);
             return;
         }
         self.group.push(event);
         if is_last {
             let group = std::mem::take(&mut self.group);
             self.check_group(&group);
-            group.iter().for_each(|event| self.fold(event, true));
+            for event in &group {
+                self.fold(event, true);
+                self.compare(event, compare);
+            }
             self.group = group;
             self.group.clear();
         }
     }
 
-    /// The state of a stock that is kept whole, after the events so far; `None` while its group is incomplete.
+    /// Shows `compare` an event that was just folded.
+    fn compare(
+        &mut self,
+        event: &RecordedEvent,
+        compare: &mut dyn FnMut(&RecordedEvent, Option<&Inventory>) -> Vec<String>,
+    ) {
+        let fold = event.stream.stock_id().filter(|stock_id| self.whole.contains(stock_id));
+        let state = fold.and_then(|stock_id| self.stocks.get(&stock_id)).and_then(|fold| fold.whole.as_deref());
+        compare(event, state).into_iter().for_each(|said| self.findings.add(|| said));
+    }
+
+    /// What it takes in memory, about, in bytes; in the second place what no smaller share would take less of, which is the largest
+    /// stock that is kept whole.
     #[must_use]
-    pub fn inventory(&self, stock_id: StockId) -> Option<&Inventory> {
-        self.stocks.get(&stock_id).and_then(|fold| fold.whole.as_deref()).filter(|_| self.group.is_empty())
+    pub fn memory(&self) -> (u64, u64) {
+        let per = |count: usize, bytes: u64| count as u64 * bytes;
+        let whole =
+            |reservations| per(reservations, WHOLE_RESERVATION_BYTES) + per(self.closed_remembered, CLOSED_BYTES);
+        let folds = per(self.stocks.len() + self.orders.len() + self.transfers.len(), STREAM_BYTES)
+            + per(self.reservations.len(), RESERVATION_BYTES)
+            + per(self.open_lines, LINE_BYTES)
+            + per(self.whole_reservations, WHOLE_RESERVATION_BYTES);
+        let states = self.stocks.values().filter(|fold| fold.whole.is_some());
+        let (count, largest) =
+            states.fold((0, 0), |(count, largest), fold| (count + 1, fold.whole_reservations().max(largest)));
+        (folds + per(count, per(self.closed_remembered, CLOSED_BYTES)), if count == 0 { 0 } else { whole(largest) })
     }
 
     /// Takes down something that was found elsewhere.
@@ -282,6 +352,15 @@ impl LogAudit {
     }
 
     fn fold(&mut self, recorded: &RecordedEvent, in_group: bool) {
+        if let (StreamId::Inventory(stock_id), DomainEvent::Inventory(event)) = (recorded.stream, &recorded.event)
+            && folds::reservation_of(event).is_some_and(|id| self.share.has_reservation(stock_id, id))
+        {
+            let is_shown = recorded.position <= self.checkpoints.reservations;
+            let rows = is_shown.then_some(&mut self.expected.reservations);
+            if let Err(problem) = self.reservations.take(stock_id, recorded, event, in_group, rows) {
+                self.findings.add(|| format!("{}: {problem}", place(recorded)));
+            }
+        }
         if !self.share.has(recorded.stream) {
             return;
         }
@@ -293,11 +372,18 @@ impl LogAudit {
                     let whole = whole.contains(&stock_id).then(|| Box::new(Inventory::remembering(closed_remembered)));
                     StockFold::new(whole)
                 });
-                fold.take(stock_id, recorded, event, in_group, self.checkpoints, &mut self.expected)
+                let before = fold.whole_reservations();
+                let found = fold.take(stock_id, recorded, event, self.checkpoints, &mut self.expected);
+                self.whole_reservations = self.whole_reservations + fold.whole_reservations() - before;
+                found
             }
             (StreamId::Order(order_id), DomainEvent::Order(event)) => {
                 let fold = self.orders.entry(order_id).or_default();
-                fold.take(order_id, recorded, event, self.checkpoints.orders, &mut self.expected.orders)
+                let lines = |fold: &OrderFold| fold.lines.as_ref().map_or(0, |lines| lines.iter().len());
+                let before = lines(fold);
+                let found = fold.take(order_id, recorded, event, self.checkpoints.orders, &mut self.expected.orders);
+                self.open_lines = self.open_lines + lines(fold) - before;
+                found
             }
             (StreamId::Transfer(transfer_id), DomainEvent::Transfer(event)) => {
                 let fold = self.transfers.entry(transfer_id).or_default();

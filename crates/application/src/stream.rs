@@ -76,7 +76,7 @@ impl fmt::Display for StreamId {
 }
 
 /// The name of one event, for a consumer to know a repeat by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(pub Uuid);
 
 /// A place in the log: the first event stands at 1, and no place is left out.

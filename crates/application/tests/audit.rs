@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::HashSet;
 
-use inventory_application::audit::{Checkpoints, Expected, Findings, LogAudit, Share};
+use inventory_application::audit::{Checkpoints, EventIds, Expected, Findings, LogAudit, Share};
 use inventory_application::ports::RecordedEvent;
 use inventory_application::testing::InMemoryEventStore;
 use inventory_application::{EventId, Position};
@@ -36,6 +36,57 @@ async fn a_sound_log_passes_in_one_part_or_in_many() {
 }
 
 #[tokio::test]
+async fn shares_split_the_reservations_of_one_stock_too() {
+    let log = log().await;
+    let (_, whole) = audit(log.clone(), Share::WHOLE);
+    let mut sum = Expected::default();
+    let shares: Vec<Share> = Share::WHOLE.split(2).flat_map(|share| share.split(3)).collect();
+    for share in &shares {
+        let (findings, part) = audit(log.clone(), *share);
+        assert_eq!(findings.count, 0, "{:?}", findings.said);
+        assert!(part.reservations.rows() < whole.reservations.rows(), "{share:?} has all of them");
+        sum.reservations.merge(&part.reservations);
+        sum.stock_levels.merge(&part.stock_levels);
+    }
+    assert_eq!((shares.len(), sum.reservations.rows()), (6, whole.reservations.rows()));
+    assert!(sum.reservations.differing(&whole.reservations).is_empty());
+    assert!(sum.stock_levels.differing(&whole.stock_levels).is_empty());
+}
+
+#[tokio::test]
+async fn an_id_that_is_there_twice_is_found_however_few_are_remembered() {
+    let sound = log().await;
+    let found = |ids: &dyn Fn(usize) -> u128, remembered| {
+        let (mut seen, mut found, mut looks) = (EventIds::new(remembered), Vec::new(), 0);
+        loop {
+            for (place, event) in sound.iter().enumerate() {
+                let event = RecordedEvent { event_id: EventId(uuid::Uuid::from_u128(ids(place))), ..event.clone() };
+                found.extend(seen.observe(&event));
+            }
+            looks += 1;
+            if !seen.look_again() {
+                return (!found.is_empty(), looks);
+            }
+        }
+    };
+    let count = sound.len();
+    let in_order = |place: usize| place as u128 + 10;
+    let backwards = |place: usize| (count - place) as u128;
+    assert_eq!(found(&in_order, 1), (false, 1), "one look is enough");
+    for remembered in [1, 2, 1_000] {
+        assert!(!found(&backwards, remembered).0, "with {remembered} remembered");
+        for (one, other) in [(0, 1), (0, count - 1), (3, 9), (count - 2, count - 1)] {
+            for (twin, of) in [(one, other), (other, one)] {
+                let twice = |ids: &dyn Fn(usize) -> u128, place| ids(if place == twin { of } else { place });
+                let what = format!("{twin} like {of}, with {remembered} remembered");
+                assert!(found(&|place| twice(&in_order, place), remembered).0, "{what}");
+                assert!(found(&|place| twice(&backwards, place), remembered).0, "backwards, {what}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_a_read_model_has_to_show_depends_on_how_far_it_is() {
     let log = log().await;
     let levels = |checkpoint: u64| {
@@ -52,8 +103,19 @@ async fn what_a_read_model_has_to_show_depends_on_how_far_it_is() {
 async fn a_state_can_be_had_to_compare_it_with_a_snapshot() {
     let log = log().await;
     let mut audit = LogAudit::new(Share::WHOLE, Checkpoints::default(), HashSet::from([stock(1)]), 10);
-    log.into_iter().for_each(|event| audit.observe(event));
-    assert!(audit.inventory(stock(1)).is_some_and(|state| state.version() > 5) && audit.inventory(stock(2)).is_none());
+    let mut seen = Vec::new();
+    for event in log.clone() {
+        audit.observe_with(event, &mut |event, state| {
+            seen.push(event.position);
+            assert_eq!(state.is_some(), event.stream == stock(1).into());
+            // Also in the middle of an order, it is the state after exactly this event.
+            state.iter().for_each(|state| assert_eq!(state.version(), event.version));
+            if event.position == Position(2) { vec!["it differs".to_owned()] } else { Vec::new() }
+        });
+    }
+    assert_eq!(seen, log.iter().map(|event| event.position).collect::<Vec<_>>());
+    assert!(log.iter().any(|event| event.stream == stock(1).into() && event.remaining > 0));
+    assert_eq!(audit.finish().0.said, ["it differs"]);
 }
 
 #[tokio::test]

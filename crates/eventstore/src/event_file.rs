@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use inventory_application::Position;
 use inventory_application::ports::{RecordedEvent, StoreError};
-use inventory_domain::{Inventory, StockId};
+use inventory_application::{EventId, Position};
+use inventory_domain::{Inventory, StockId, Timestamp};
 
 use crate::jsonl::maintenance::JsonlEventFile;
 use crate::sqlite::maintenance::SqliteEventFile;
@@ -77,34 +77,27 @@ pub trait EventFile: Send {
     /// [`StoreError`] names the event that can't be read.
     fn read(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, StoreError>;
 
-    /// What is wrong with its own structure, beside the events: at most `findings_max` things, in words. `advance` hears of
-    /// the events that were looked at.
+    /// What is wrong with its own structure, beside the events: about `findings_max` things at most, in words, found within about
+    /// `memory` bytes. `advance` hears of the events that were looked at.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when it can't be read.
-    fn flaws(&self, findings_max: usize, advance: &mut dyn FnMut(u64)) -> Result<Vec<String>, StoreError>;
+    fn flaws(&self, findings_max: usize, memory: u64, advance: &mut dyn FnMut(u64)) -> Result<Vec<String>, StoreError>;
 
-    /// The stocks that have snapshots of use.
+    /// The snapshots of use, in the order of the log: what each says of itself.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when they can't be read.
-    fn stocks_with_snapshots(&self) -> Result<Vec<StockId>, StoreError>;
+    fn snapshot_places(&self) -> Result<Vec<SnapshotPlace>, StoreError>;
 
-    /// Where snapshots of use were taken, in the order of the log, with the key to read each by.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when they can't be read.
-    fn snapshot_places(&self) -> Result<Vec<(Position, i64)>, StoreError>;
-
-    /// A snapshot by its key.
+    /// A snapshot's state, by its key.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when it can't be read.
-    fn snapshot(&self, key: i64) -> Result<Option<KeptSnapshot>, StoreError>;
+    fn snapshot(&self, key: i64) -> Result<KeptState, StoreError>;
 
     /// Copies it into the data folder `to`, where nothing of it must be. `advance` hears of the steps that are done and of those
     /// that there are.
@@ -115,13 +108,30 @@ pub trait EventFile: Send {
     fn copy_to(&self, to: &Path, advance: &mut dyn FnMut(u64, u64)) -> Result<(), StoreError>;
 }
 
-/// A snapshot as it is kept.
-#[derive(Debug)]
-pub struct KeptSnapshot {
-    /// Which stock.
-    pub stock_id: StockId,
-    /// The version that it is of.
+/// What a snapshot says of the event that it was taken after.
+#[derive(Clone, Copy, Debug)]
+pub struct SnapshotPlace {
+    /// Where the event stands.
+    pub position: Position,
+    /// Whose it is; `None` where that is no stock.
+    pub stock_id: Option<StockId>,
+    /// Its version.
     pub version: u64,
-    /// The state; `None` where it can't be read.
-    pub inventory: Option<Inventory>,
+    /// Its name.
+    pub event_id: EventId,
+    /// When it was decided.
+    pub recorded_at: Timestamp,
+    /// What the state is read by.
+    pub key: i64,
+}
+
+/// A snapshot's state.
+#[derive(Debug)]
+pub enum KeptState {
+    /// It can be read.
+    State(Box<Inventory>),
+    /// What is kept is no state.
+    Unreadable,
+    /// There is none of use.
+    None,
 }

@@ -13,6 +13,6 @@ pub mod sqlite;
 pub mod state_codec;
 
 pub use data_folder::{DataFolder, DataFolderError};
-pub use event_file::{EventFile, EventStoreFiles, KeptSnapshot};
+pub use event_file::{EventFile, EventStoreFiles, KeptState, SnapshotPlace};
 pub use jsonl::{DroppedBatch, JsonlEventStore, JsonlOpenError, JsonlSettings};
 pub use sqlite::{OpenError, SqliteEventStore, SqliteSettings};

@@ -109,9 +109,13 @@ impl ReadModelFile {
                 "product_id, store_id, reservation_id, customer_id, order_id, is_line, quantity, committed, state, \
                  ttl_minutes, expires_at, reserved_at, closed_at"
             }
-            ReadModel::Orders => "position, order_id, customer_id, state, version, expires_at, lines",
+            ReadModel::Orders => {
+                "position, order_id, customer_id, state, version, ttl_minutes, expires_at, placed_at, changed_at, \
+                 release_reason, lines"
+            }
             ReadModel::Transfers => {
-                "position, transfer_id, product_id, from_store_id, to_store_id, quantity, received, cancelled, version"
+                "position, transfer_id, product_id, from_store_id, to_store_id, state, quantity, reason, received, \
+                 cancelled, version, started_at, changed_at"
             }
         };
         let mut all = self.connection.prepare(&format!("SELECT {columns} FROM {}", model.name()))?;
@@ -150,14 +154,18 @@ impl ReadModelFile {
                     })
                 }
                 ReadModel::Orders => {
-                    let lines = values::known(6, orders::read_lines(row.get_ref(6)?.as_blob()?))?;
+                    let lines = values::known(10, orders::read_lines(row.get_ref(10)?.as_blob()?))?;
                     AnyRow::Order(OrderRow {
                         position: Position(number(0)?),
                         order_id: OrderId::new(id(1)?),
                         customer_id: CustomerId::new(id(2)?),
                         state: row.get(3)?,
                         version: number(4)?,
-                        expires_at: values::moment(row, 5)?,
+                        ttl_minutes: row.get(5)?,
+                        expires_at: values::moment(row, 6)?,
+                        placed_at: values::moment(row, 7)?.unwrap_or_default(),
+                        changed_at: values::moment(row, 8)?.unwrap_or_default(),
+                        release_reason: row.get(9)?,
                         lines: lines
                             .iter()
                             .map(|line| (line.stock_id, line.quantity.units(), line.reservation_id))
@@ -169,10 +177,14 @@ impl ReadModelFile {
                     transfer_id: TransferId::new(id(1)?),
                     from: stock(2, 3)?,
                     to: stock(2, 4)?,
-                    quantity: number(5)?,
-                    received: number(6)?,
-                    cancelled: number(7)?,
-                    version: number(8)?,
+                    state: row.get(5)?,
+                    quantity: number(6)?,
+                    reason: row.get(7)?,
+                    received: number(8)?,
+                    cancelled: number(9)?,
+                    version: number(10)?,
+                    started_at: values::moment(row, 11)?.unwrap_or_default(),
+                    changed_at: values::moment(row, 12)?.unwrap_or_default(),
                 }),
             });
         }

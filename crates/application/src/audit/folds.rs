@@ -16,7 +16,7 @@ use crate::ports::RecordedEvent;
 /// What is wrong with an event.
 type Verdict = Result<(), String>;
 
-/// A stock.
+/// A stock, without its reservations.
 #[derive(Default)]
 pub(super) struct StockFold {
     pub(super) version: u64,
@@ -25,13 +25,6 @@ pub(super) struct StockFold {
     quantity: u64,
     reserved: u64,
     recorded_at: Option<Timestamp>,
-    live: HashMap<ReservationId, Live>,
-}
-
-/// A live reservation: its row as it is, and what it still holds.
-struct Live {
-    row: ReservationRow,
-    held: u64,
 }
 
 impl StockFold {
@@ -45,14 +38,12 @@ impl StockFold {
         stock_id: StockId,
         recorded: &RecordedEvent,
         event: &Event,
-        in_group: bool,
         checkpoints: Checkpoints,
         expected: &mut Expected,
     ) -> Verdict {
         let before = LevelRow::new(stock_id, self.level());
         let followed = follows(self.version, self.recorded_at, recorded);
-        let reservations = (recorded.position <= checkpoints.reservations).then_some(&mut expected.reservations);
-        let kept = self.apply(stock_id, recorded, event, in_group, reservations);
+        let kept = self.apply(event);
         if let Some(whole) = &mut self.whole {
             let state = std::mem::replace(&mut **whole, Inventory::remembering(0));
             **whole = inventory::evolve(state, event, recorded.recorded_at);
@@ -75,20 +66,17 @@ impl StockFold {
         followed.and(kept)
     }
 
+    /// The live reservations of the state that is kept whole.
+    pub(super) fn whole_reservations(&self) -> usize {
+        self.whole.as_ref().map_or(0, |whole| whole.reservations().size_hint().0)
+    }
+
     fn level(&self) -> Level {
         Level { quantity: self.quantity, reserved: self.reserved, version: self.version }
     }
 
     /// Applies the event also where it breaks a rule, as a read model would.
-    fn apply(
-        &mut self,
-        stock_id: StockId,
-        recorded: &RecordedEvent,
-        event: &Event,
-        in_group: bool,
-        rows: Option<&mut Digest>,
-    ) -> Verdict {
-        let at = recorded.recorded_at;
+    fn apply(&mut self, event: &Event) -> Verdict {
         match event {
             Event::StockAdded { quantity, .. }
             | Event::StockTransferredIn { quantity, .. }
@@ -106,8 +94,58 @@ impl StockFold {
                     format!("a count of {counted} leaves {quantity} units")
                 })
             }
-            Event::StockReserved { reservation_id, quantity, customer_id, hold_for, expires_at, order_id } => {
+            Event::StockReserved { quantity, .. } => {
                 self.reserved = self.reserved.saturating_add(quantity.units());
+                let (quantity, reserved) = (self.quantity, self.reserved);
+                ensure(reserved <= quantity, || format!("oversold: {reserved} units are held of {quantity} on hand"))
+            }
+            Event::StockCommitted { quantity, .. } => {
+                self.reserved = self.reserved.saturating_sub(quantity.units());
+                self.quantity = self.quantity.saturating_sub(quantity.units());
+                Ok(())
+            }
+            Event::StockReleased { quantity, .. } => {
+                self.reserved = self.reserved.saturating_sub(quantity.units());
+                Ok(())
+            }
+            Event::ReservationExtended { .. } => Ok(()),
+        }
+    }
+
+    fn shrink(&mut self, units: u64) -> Verdict {
+        let enough = self.quantity.saturating_sub(self.reserved) >= units;
+        self.quantity = self.quantity.saturating_sub(units);
+        ensure(enough, || format!("{units} units left, and fewer were to be had"))
+    }
+}
+
+/// The live reservations of a share; what holds no more is forgotten.
+#[derive(Default)]
+pub(super) struct Reservations(HashMap<(StockId, ReservationId), Box<Live>>);
+
+/// A live reservation: its row as it is, and what it still holds.
+struct Live {
+    row: ReservationRow,
+    held: u64,
+}
+
+impl Reservations {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Applies the event also where it breaks a rule, as a read model would.
+    pub(super) fn take(
+        &mut self,
+        stock_id: StockId,
+        recorded: &RecordedEvent,
+        event: &Event,
+        in_group: bool,
+        rows: Option<&mut Digest>,
+    ) -> Verdict {
+        let at = recorded.recorded_at;
+        match event {
+            Event::StockReserved { reservation_id, quantity, customer_id, hold_for, expires_at, order_id } => {
                 let row = ReservationRow {
                     stock_id,
                     reservation_id: *reservation_id,
@@ -125,16 +163,13 @@ impl StockFold {
                 if let Some(rows) = rows {
                     rows.add(&row);
                 }
-                let twice = self.live.insert(*reservation_id, Live { row, held: quantity.units() });
-                ensure(twice.is_none(), || format!("reservation {reservation_id} is held already"))?;
-                let (quantity, reserved) = (self.quantity, self.reserved);
-                ensure(reserved <= quantity, || format!("oversold: {reserved} units are held of {quantity} on hand"))
+                let live = Box::new(Live { row, held: quantity.units() });
+                let twice = self.0.insert((stock_id, *reservation_id), live);
+                ensure(twice.is_none(), || format!("reservation {reservation_id} is held already"))
             }
             Event::StockCommitted { reservation_id, order_id, quantity } => {
-                self.reserved = self.reserved.saturating_sub(quantity.units());
-                self.quantity = self.quantity.saturating_sub(quantity.units());
                 let (units, order_id) = (quantity.units(), *order_id);
-                self.close(*reservation_id, units, in_group, rows, |row| {
+                self.close((stock_id, *reservation_id), units, in_group, rows, |row| {
                     (row.state, row.committed, row.order_id) = (1, row.committed + units, Some(order_id));
                     row.closed_at = Some(at);
                     let is_late = row.expires_at.is_some_and(|deadline| at >= deadline);
@@ -142,8 +177,7 @@ impl StockFold {
                 })
             }
             Event::StockReleased { reservation_id, quantity, cause } => {
-                self.reserved = self.reserved.saturating_sub(quantity.units());
-                self.close(*reservation_id, quantity.units(), in_group, rows, |row| {
+                self.close((stock_id, *reservation_id), quantity.units(), in_group, rows, |row| {
                     row.closed_at = Some(at);
                     row.state = match cause {
                         ReleaseCause::UncommittedPart => 1,
@@ -156,7 +190,7 @@ impl StockFold {
                 })
             }
             Event::ReservationExtended { reservation_id, hold_for, expires_at } => {
-                let live = self.live.get_mut(reservation_id);
+                let live = self.0.get_mut(&(stock_id, *reservation_id));
                 let live = live.ok_or_else(|| format!("reservation {reservation_id} isn't held"))?;
                 let before = live.row;
                 (live.row.ttl_minutes, live.row.expires_at) = (Some(hold_for.minutes()), Some(*expires_at));
@@ -166,25 +200,25 @@ impl StockFold {
                 }
                 ensure(!live.row.is_line, || "a line of an order was extended alone".to_owned())
             }
+            Event::StockAdded { .. }
+            | Event::StockAdjusted { .. }
+            | Event::StockTransferredOut { .. }
+            | Event::StockTransferredIn { .. }
+            | Event::StockTransferCancelled { .. } => Ok(()),
         }
     }
 
-    fn shrink(&mut self, units: u64) -> Verdict {
-        let enough = self.quantity.saturating_sub(self.reserved) >= units;
-        self.quantity = self.quantity.saturating_sub(units);
-        ensure(enough, || format!("{units} units left, and fewer were to be had"))
-    }
-
-    /// Takes `units` out of a reservation; what holds no more is forgotten.
+    /// Takes `units` out of a reservation.
     fn close(
         &mut self,
-        id: ReservationId,
+        key: (StockId, ReservationId),
         units: u64,
         in_group: bool,
         rows: Option<&mut Digest>,
         change: impl FnOnce(&mut ReservationRow) -> Verdict,
     ) -> Verdict {
-        let live = self.live.get_mut(&id).ok_or_else(|| format!("reservation {id} isn't held"))?;
+        let id = key.1;
+        let live = self.0.get_mut(&key).ok_or_else(|| format!("reservation {id} isn't held"))?;
         let before = live.row;
         let kept = change(&mut live.row);
         if let Some(rows) = rows {
@@ -194,7 +228,7 @@ impl StockFold {
         let (held, is_line) = (live.held, live.row.is_line);
         live.held = held.saturating_sub(units);
         if live.held == 0 {
-            self.live.remove(&id);
+            self.0.remove(&key);
         }
         ensure(units <= held, || format!("{units} units of reservation {id}, which holds {held}"))?;
         ensure(in_group || !is_line, || format!("reservation {id} is a line of an order, and was closed alone"))?;
@@ -229,7 +263,7 @@ impl OrderFold {
         self.recorded_at = Some(recorded.recorded_at);
         let before = self.row.clone();
         match event {
-            order::Event::OrderPlaced { customer_id, expires_at, lines, .. } => {
+            order::Event::OrderPlaced { customer_id, hold_for, expires_at, lines } => {
                 self.lines = Some(lines.clone());
                 let line = |line: &OrderLine| (line.stock_id, line.quantity.units(), line.reservation_id);
                 self.row = Some(Box::new(OrderRow {
@@ -238,16 +272,25 @@ impl OrderFold {
                     customer_id: *customer_id,
                     state: 0,
                     version: 0,
+                    ttl_minutes: hold_for.map(inventory_domain::HoldFor::minutes),
                     expires_at: *expires_at,
+                    placed_at: recorded.recorded_at,
+                    changed_at: recorded.recorded_at,
+                    release_reason: None,
                     lines: lines.iter().map(line).collect(),
                 }));
             }
             order::Event::OrderCommitted => self.close(1),
-            order::Event::OrderReleased { cause: OrderReleaseCause::Requested(_) } => self.close(2),
+            order::Event::OrderReleased { cause: OrderReleaseCause::Requested(reason) } => {
+                self.close(2);
+                if let Some(row) = &mut self.row {
+                    row.release_reason = Some(reason.as_str().to_owned());
+                }
+            }
             order::Event::OrderReleased { cause: OrderReleaseCause::Expired } => self.close(3),
         }
         if let Some(row) = &mut self.row {
-            row.version = recorded.version;
+            (row.version, row.changed_at) = (recorded.version, recorded.recorded_at);
             if recorded.position <= checkpoint {
                 if let Some(before) = before {
                     rows.remove(&*before);
@@ -269,13 +312,13 @@ impl OrderFold {
     }
 }
 
-/// A transfer.
+/// A transfer; its row only while units are on their way.
 #[derive(Default)]
 pub(super) struct TransferFold {
     pub(super) version: u64,
     pub(super) last: Position,
     recorded_at: Option<Timestamp>,
-    row: Option<TransferRow>,
+    row: Option<Box<TransferRow>>,
 }
 
 impl TransferFold {
@@ -292,21 +335,25 @@ impl TransferFold {
         let in_order = ensure(is_starting == (self.version == 0), || "it is started first, and once".to_owned());
         (self.version, self.last) = (recorded.version, recorded.position);
         self.recorded_at = Some(recorded.recorded_at);
-        let before = self.row;
+        let before = self.row.clone();
         match event {
-            transfer::Event::TransferStarted { route, quantity, .. } => {
+            transfer::Event::TransferStarted { route, quantity, reason } => {
                 let (position, quantity) = (recorded.position, quantity.units());
                 let (from, to) = (route.from(), route.to());
-                self.row = Some(TransferRow {
+                self.row = Some(Box::new(TransferRow {
                     position,
                     transfer_id,
                     from,
                     to,
+                    state: 0,
                     quantity,
+                    reason: reason.as_str().to_owned(),
                     received: 0,
                     cancelled: 0,
                     version: 0,
-                });
+                    started_at: recorded.recorded_at,
+                    changed_at: recorded.recorded_at,
+                }));
             }
             transfer::Event::TransferReceived { .. } => {
                 if let Some(row) = &mut self.row {
@@ -319,17 +366,27 @@ impl TransferFold {
                 }
             }
         }
-        let Some(row) = &mut self.row else { return followed.and(in_order) };
-        row.version = recorded.version;
+        let Some(row) = &mut self.row else {
+            return followed.and(in_order).and(Err("nothing of the transfer is on its way any more".to_owned()));
+        };
+        let gone = row.received + row.cancelled;
+        (row.version, row.changed_at) = (recorded.version, recorded.recorded_at);
+        row.state = match row.cancelled {
+            _ if gone < row.quantity => 0,
+            0 => 1,
+            _ => 2,
+        };
         if recorded.position <= checkpoint {
             if let Some(before) = before {
-                rows.remove(&before);
+                rows.remove(&*before);
             }
-            rows.add(row);
+            rows.add(&**row);
         }
-        let gone = row.received + row.cancelled;
         let conserved =
             ensure(gone <= row.quantity, || format!("{gone} units have arrived or come back of {}", row.quantity));
+        if gone >= row.quantity {
+            self.row = None; // All have come to where they belong: nothing more can happen to it.
+        }
         followed.and(in_order).and(conserved)
     }
 }
@@ -375,4 +432,19 @@ pub(super) fn carries(other: &RecordedEvent, id: TransferId, wanted: &transfer::
 
 fn ensure(holds: bool, problem: impl FnOnce() -> String) -> Verdict {
     if holds { Ok(()) } else { Err(problem()) }
+}
+
+/// The reservation that an event is about.
+pub(super) fn reservation_of(event: &Event) -> Option<ReservationId> {
+    match event {
+        Event::StockReserved { reservation_id, .. }
+        | Event::StockCommitted { reservation_id, .. }
+        | Event::StockReleased { reservation_id, .. }
+        | Event::ReservationExtended { reservation_id, .. } => Some(*reservation_id),
+        Event::StockAdded { .. }
+        | Event::StockAdjusted { .. }
+        | Event::StockTransferredOut { .. }
+        | Event::StockTransferredIn { .. }
+        | Event::StockTransferCancelled { .. } => None,
+    }
 }

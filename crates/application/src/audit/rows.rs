@@ -76,14 +76,22 @@ pub struct OrderRow {
     pub state: u8,
     /// Its version.
     pub version: u64,
+    /// How long it was asked to last.
+    pub ttl_minutes: Option<u16>,
     /// Its deadline.
     pub expires_at: Option<Timestamp>,
+    /// When it was placed.
+    pub placed_at: Timestamp,
+    /// When it last changed.
+    pub changed_at: Timestamp,
+    /// Why it was released, where somebody said so.
+    pub release_reason: Option<String>,
     /// Its lines: stock, units, reservation.
     pub lines: Vec<(StockId, u64, ReservationId)>,
 }
 
 /// A transfer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TransferRow {
     /// Where its first event stands.
     pub position: Position,
@@ -93,14 +101,22 @@ pub struct TransferRow {
     pub from: StockId,
     /// The stock that they go to.
     pub to: StockId,
+    /// 0 in transit, 1 received, 2 cancelled.
+    pub state: u8,
     /// Units sent.
     pub quantity: u64,
+    /// Why.
+    pub reason: String,
     /// Units that have arrived.
     pub received: u64,
     /// Units that were taken back.
     pub cancelled: u64,
     /// Its version.
     pub version: u64,
+    /// When it was started.
+    pub started_at: Timestamp,
+    /// When it last changed.
+    pub changed_at: Timestamp,
 }
 
 impl Row for LevelRow {

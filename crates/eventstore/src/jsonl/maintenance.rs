@@ -9,13 +9,12 @@ use std::time::Duration;
 
 use inventory_application::Position;
 use inventory_application::ports::{RecordedEvent, StoreError};
-use inventory_domain::StockId;
 
 use super::index::Index;
 use super::reader::read_log;
 use super::recovery::{RecoveryError, recover, segment_path};
 use super::snapshots::Snapshots;
-use crate::event_file::{EventFile, KeptSnapshot};
+use crate::event_file::{EventFile, KeptState, SnapshotPlace};
 
 /// How often the journal is scanned again where it looked damaged: somebody may have been writing it.
 const SCANS_MAX: u32 = 5;
@@ -28,8 +27,8 @@ const CHUNK: usize = 1 << 20;
 pub struct JsonlEventFile {
     folder: PathBuf,
     index: Arc<Index>,
-    /// The snapshots of use: whose, of which version, and where in the log.
-    snapshots: Arc<Vec<(Position, StockId, u64)>>,
+    /// What the snapshots of use say of themselves, in the order of the log; the keys count up.
+    snapshots: Arc<Vec<SnapshotPlace>>,
     kept: Arc<Snapshots>,
 }
 
@@ -40,6 +39,9 @@ impl JsonlEventFile {
     ///
     /// [`StoreError::Damaged`] names the file and the line.
     pub fn open(folder: &Path, closed_remembered: usize) -> Result<Self, StoreError> {
+        // The snapshots first: the events that they were taken after are in the journal then, whoever goes on writing.
+        let kept = Snapshots::read_only(folder.join("snapshots"), closed_remembered).map_err(unavailable)?;
+        let snapshots = Arc::new(kept.places());
         let mut scans = 1;
         let recovered = loop {
             match recover(&folder.join("log")) {
@@ -52,13 +54,8 @@ impl JsonlEventFile {
                 Err(failed @ RecoveryError::File { .. }) => return Err(StoreError::Unavailable(Box::new(failed))),
             }
         };
-        let kept = Snapshots::read_only(folder.join("snapshots"), closed_remembered).map_err(unavailable)?;
         let (index, kept) = (Arc::new(recovered.index), Arc::new(kept));
-        let head = index.head;
-        let all = kept.all().into_iter().map(|(stock_id, state)| (state.position, stock_id, state.inventory.version()));
-        let mut snapshots: Vec<_> = all.filter(|(position, ..)| *position <= head).collect();
-        snapshots.sort_unstable();
-        Ok(Self { folder: folder.to_owned(), index, snapshots: Arc::new(snapshots), kept })
+        Ok(Self { folder: folder.to_owned(), index, snapshots, kept })
     }
 }
 
@@ -87,25 +84,20 @@ impl EventFile for JsonlEventFile {
     }
 
     /// None: a journal whose structure is damaged doesn't open.
-    fn flaws(&self, _: usize, advance: &mut dyn FnMut(u64)) -> Result<Vec<String>, StoreError> {
+    fn flaws(&self, _: usize, _: u64, advance: &mut dyn FnMut(u64)) -> Result<Vec<String>, StoreError> {
         advance(self.index.head.0);
         Ok(Vec::new())
     }
 
-    fn stocks_with_snapshots(&self) -> Result<Vec<StockId>, StoreError> {
-        Ok(self.snapshots.iter().map(|(_, stock_id, _)| *stock_id).collect())
+    fn snapshot_places(&self) -> Result<Vec<SnapshotPlace>, StoreError> {
+        Ok(self.snapshots.to_vec())
     }
 
-    fn snapshot_places(&self) -> Result<Vec<(Position, i64)>, StoreError> {
-        Ok(self.snapshots.iter().zip(0..).map(|((position, ..), key)| (*position, key)).collect())
-    }
-
-    fn snapshot(&self, key: i64) -> Result<Option<KeptSnapshot>, StoreError> {
-        let found = usize::try_from(key).ok().and_then(|key| self.snapshots.get(key));
-        Ok(found.map(|(_, stock_id, version)| {
-            let inventory = self.kept.of_version(*stock_id, *version);
-            KeptSnapshot { stock_id: *stock_id, version: *version, inventory }
-        }))
+    /// None where it can't be read: it is not synced, so a loss of power may have torn it.
+    fn snapshot(&self, key: i64) -> Result<KeptState, StoreError> {
+        let place = usize::try_from(key).ok().and_then(|key| self.snapshots.get(key));
+        let state = place.and_then(|place| self.kept.of_place(place));
+        Ok(state.map_or(KeptState::None, |state| KeptState::State(state.inventory)))
     }
 
     /// Every segment up to where it ends, and zeros behind that.

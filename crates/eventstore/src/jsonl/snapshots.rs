@@ -1,8 +1,8 @@
 //! States of long streams, a file each beside the journal. They are a cache: what can't be read, or doesn't fit, is none.
 
 use std::collections::HashMap;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -12,6 +12,7 @@ use inventory_domain::{Inventory, StockId, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::event_file::SnapshotPlace;
 use crate::state_codec::{decode_state, encode_state, fingerprint};
 
 /// The snapshots of one folder.
@@ -109,18 +110,34 @@ impl Snapshots {
         found.map(|(state, _)| state)
     }
 
-    /// The state of this version, where it is of use.
-    pub(super) fn of_version(&self, stock_id: StockId, version: u64) -> Option<Inventory> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&stock_id)?.clone();
-        let one = kept.into_iter().find(|one| one.version == version)?;
-        self.read(stock_id, one).map(|(state, _)| *state.inventory)
-    }
-
-    /// Every snapshot of use, with where it was taken.
-    pub(super) fn all(&self) -> Vec<(StockId, KeptState)> {
+    /// What every snapshot of use says of itself, in the order of the log; their keys count up. Only the fronts are read.
+    pub(super) fn places(&self) -> Vec<SnapshotPlace> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let all = kept.into_iter().flat_map(|(stock_id, all)| all.into_iter().map(move |one| (stock_id, one)));
-        all.filter_map(|(stock_id, one)| Some((stock_id, self.read(stock_id, one)?.0))).collect()
+        let place = |(stock_id, one): (StockId, Kept)| {
+            let mut line = Vec::new();
+            BufReader::new(File::open(self.path(stock_id, one)).ok()?).read_until(b'\n', &mut line).ok()?;
+            let front: Front = serde_json::from_slice(&line).ok()?;
+            let is_of_use = front.fingerprint == fingerprint(self.closed_remembered) && front.version == one.version;
+            is_of_use.then_some(SnapshotPlace {
+                position: Position(front.position),
+                stock_id: Some(stock_id),
+                version: one.version,
+                event_id: EventId(front.event_id),
+                recorded_at: Timestamp::from_millis(one.recorded_at),
+                key: 0,
+            })
+        };
+        let mut places: Vec<_> = all.filter_map(place).collect();
+        places.sort_unstable_by_key(|place| (place.position, place.stock_id, place.recorded_at));
+        places.iter_mut().zip(0..).for_each(|(place, key)| place.key = key);
+        places
+    }
+
+    /// The state of a snapshot, where it can be read.
+    pub(super) fn of_place(&self, place: &SnapshotPlace) -> Option<KeptState> {
+        let one = Kept { version: place.version, recorded_at: place.recorded_at.millis() };
+        self.read(place.stock_id?, one).map(|(state, _)| state)
     }
 
     fn read(&self, stock_id: StockId, one: Kept) -> Option<(KeptState, EventId)> {

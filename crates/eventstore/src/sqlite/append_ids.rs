@@ -305,6 +305,105 @@ impl Sealed {
     }
 }
 
+/// What is wrong with the ids, as far as what is stored can tell.
+///
+/// A segment's rows are numbered without a gap, its index is whole exactly when it is said to be, segments have no gap between
+/// them and are indexed in their order, and the positions only go up and are those of last events of groups whose request had a
+/// key. What can't be told: whether the oldest segment, or the last rows of one that has no index yet, were taken away (they go
+/// by themselves in a day, and a refusal's row leaves no trace in the log), and whether a hash, an answer or an hour is another
+/// one than it was, since nothing else says so.
+pub(super) fn flaws(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let names = |like: &str| -> rusqlite::Result<Vec<i64>> {
+        let mut find = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB ?1")?;
+        let names = find.query_map([format!("{like}[0-9]*")], |row| row.get::<_, String>(0))?;
+        let numbers = names.map(|name| Ok(name?.get(like.len()..).and_then(|number| number.parse().ok())));
+        numbers.filter_map(Result::transpose).collect()
+    };
+    let (tables, indexes) = (names("append_ids_")?, names("append_id_index_")?);
+    let mut segments = connection.prepare("SELECT number, is_indexed FROM append_id_segments ORDER BY number")?;
+    let segments = segments.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let segments: Vec<(i64, bool)> = segments.collect::<rusqlite::Result<_>>()?;
+    let mut found = Vec::new();
+    for number in tables.iter().chain(&indexes) {
+        if segments.iter().all(|(known, _)| known != number) {
+            found.push(format!("the append ids of segment {number} are there, and there is no such segment"));
+        }
+    }
+    for pair in segments.windows(2) {
+        let [(number, is_indexed), (next, next_is_indexed)] = pair else { continue };
+        if *next != number + 1 {
+            found.push(format!("segment {next} of the append ids follows {number}"));
+        }
+        if *next_is_indexed && !is_indexed {
+            found.push(format!("segment {next} of the append ids is indexed, and {number} before it isn't"));
+        }
+    }
+    for (number, is_indexed) in segments {
+        if !tables.contains(&number) {
+            found.push(format!("the append ids of segment {number} are missing"));
+            continue;
+        }
+        let is_there = indexes.contains(&number);
+        if is_indexed && !is_there {
+            found.push(format!("segment {number} of the append ids has no index, and is said to have one"));
+        }
+        flaws_of(connection, number, is_there, is_indexed, &mut found)?;
+    }
+    Ok(found)
+}
+
+/// What is wrong with one segment.
+fn flaws_of(
+    connection: &Connection,
+    number: i64,
+    is_there: bool,
+    is_indexed: bool,
+    found: &mut Vec<String>,
+) -> rusqlite::Result<()> {
+    let mut all = connection.prepare(&format!(
+        "SELECT ids.rowid, append_id, ids.position, remaining, 
+            CASE WHEN json_valid(metadata) THEN json_extract(metadata, '$.idempotency_key') IS NOT NULL ELSE 0 END
+         FROM append_ids_{number} AS ids LEFT JOIN events ON events.position = ids.position ORDER BY ids.rowid"
+    ))?;
+    let index = is_there.then(|| format!("SELECT 1 FROM append_id_index_{number} WHERE prefix = ?1 AND row = ?2"));
+    let mut index = index.map(|sql| connection.prepare(&sql)).transpose()?;
+    let (mut rows, mut last, mut strays, mut gaps, mut unindexed) = (0_i64, 0_i64, 0_u64, 0_u64, 0_u64);
+    let mut ids = all.query([])?;
+    while let Some(row) = ids.next()? {
+        rows += 1;
+        let number: i64 = row.get(0)?;
+        gaps += u64::from(number != rows);
+        rows = number;
+        if let Some(position) = row.get::<_, Option<i64>>(2)? {
+            let is_its = row.get::<_, Option<i64>>(3)? == Some(0) && row.get(4)?;
+            strays += u64::from(!is_its || position <= last);
+            last = position;
+        }
+        if let Some(index) = &mut index {
+            let first = row.get_ref(1)?.as_blob()?.first_chunk().map(|first| i64::from_be_bytes(*first));
+            unindexed += u64::from(!index.exists(params![first, number])?);
+        }
+    }
+    if strays > 0 {
+        found.push(format!("{strays} append ids of segment {number} name events that aren't there, or aren't theirs"));
+    }
+    if gaps > 0 || rows == 0 {
+        found.push(format!("append ids of segment {number} are missing"));
+    }
+    if is_there {
+        let entries: i64 =
+            connection.query_row(&format!("SELECT count(*) FROM append_id_index_{number}"), [], |row| row.get(0))?;
+        let is_whole = unindexed == 0 && entries == rows;
+        if is_indexed && !is_whole {
+            found.push(format!("the index of segment {number} of the append ids isn't that of its rows"));
+        }
+        if !is_indexed && is_whole && rows > 0 {
+            found.push(format!("segment {number} of the append ids has an index, and is said to have none"));
+        }
+    }
+    Ok(())
+}
+
 fn empty_filter(keys: usize) -> BloomFilter {
     BloomFilter::with_num_bits((keys * FILTER_BITS_PER_KEY).max(64)).seed(&0).hashes(FILTER_HASHES)
 }

@@ -5,15 +5,23 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use inventory_application::ports::{RecordedEvent, StoreError};
-use inventory_application::{Position, StreamId};
-use inventory_domain::StockId;
+use inventory_application::{EventId, Position, StreamId};
+use inventory_domain::Timestamp;
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use uuid::Uuid;
 
+use super::append_ids;
 use super::reader::read_log;
 use super::schema::stream_of_blob;
-use crate::event_file::{EventFile, KeptSnapshot};
+use crate::event_file::{EventFile, KeptState, SnapshotPlace};
 use crate::state_codec::{decode_state, fingerprint};
+
+/// What a stream takes in memory while the chains are proved, about, in bytes.
+const STREAM_BYTES: u64 = 64;
+
+/// How often the chains are looked at, at most.
+const PARTS_MAX: u64 = 64;
 
 /// Pages that are copied at a time, between two looks at the progress.
 const PAGES_AT_A_TIME: i32 = 2_048;
@@ -39,7 +47,7 @@ impl SqliteEventFile {
             let connection = Connection::open_with_flags(path, flags)?;
             connection.busy_timeout(Duration::from_secs(5))?;
             connection.set_prepared_statement_cache_capacity(64);
-            connection.pragma_update(None, "cache_size", -65_536)?;
+            connection.pragma_update(None, "cache_size", -8_192)?;
             connection.execute_batch("BEGIN")?;
             let head: i64 =
                 connection.query_row("SELECT ifnull(max(position), 0) FROM events", [], |row| row.get(0))?;
@@ -57,36 +65,72 @@ impl SqliteEventFile {
     }
 
     /// Where each stream's chain doesn't hold: each event names the one before it, the marks and the stream's row the last, by the
-    /// events themselves.
-    fn broken_chains(&self, findings_max: usize, advance: &mut dyn FnMut(u64)) -> rusqlite::Result<Vec<String>> {
+    /// events themselves. Where the streams need more than `memory`, the events are looked at several times, for some of them each.
+    fn broken_chains(
+        &self,
+        findings_max: usize,
+        memory: u64,
+        advance: &mut dyn FnMut(u64),
+    ) -> rusqlite::Result<Vec<String>> {
+        let streams: i64 = self.connection.query_row("SELECT count(*) FROM streams", [], |row| row.get(0))?;
+        let parts = (streams.cast_unsigned() * STREAM_BYTES).div_ceil(memory.max(1)).clamp(1, PARTS_MAX);
+        let mut findings = Vec::new();
+        for part in 0..parts {
+            let of_part = |stream: i64| stream.cast_unsigned() % parts == part;
+            self.broken_chains_of(&of_part, findings_max, &mut |events| {
+                if part == 0 {
+                    advance(events);
+                }
+            })?
+            .into_iter()
+            .for_each(|said| findings.push(said));
+        }
+        Ok(findings)
+    }
+
+    fn broken_chains_of(
+        &self,
+        of_part: &dyn Fn(i64) -> bool,
+        findings_max: usize,
+        advance: &mut dyn FnMut(u64),
+    ) -> rusqlite::Result<Vec<String>> {
         let mut findings = Vec::new();
         let mut heads: HashMap<i64, (i64, i64)> = HashMap::new();
-        let mut marks =
-            self.connection.prepare("SELECT position FROM stream_marks WHERE stream = ?1 AND version = ?2")?;
-        let mut all =
-            self.connection.prepare("SELECT position, stream, version, previous FROM events ORDER BY position")?;
+        let mut marks = self
+            .connection
+            .prepare("SELECT position, recorded_at FROM stream_marks WHERE stream = ?1 AND version = ?2")?;
+        let mut all = self
+            .connection
+            .prepare("SELECT position, stream, version, previous, recorded_at FROM events ORDER BY position")?;
         let mut rows = all.query([])?;
         while let Some(row) = rows.next()? {
-            let (position, stream, version, previous): (i64, i64, i64, i64) =
-                (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+            advance(1);
+            let stream = row.get(1)?;
+            if !of_part(stream) {
+                continue;
+            }
+            let (position, version, previous): (i64, i64, i64) = (row.get(0)?, row.get(2)?, row.get(3)?);
             let before = heads.insert(stream, (version, position)).unwrap_or_default();
             if findings.len() < findings_max && before != (version - 1, previous) {
                 findings
                     .push(format!("event {position} names {previous} as the one before it, which is at {}", before.1));
             }
             if version % super::schema::MARK_EVERY.cast_signed() == 0 && findings.len() < findings_max {
-                let marked: Option<i64> = marks.query_row([stream, version], |row| row.get(0)).ok();
-                if marked != Some(position) {
+                let marked: Option<(i64, i64)> =
+                    marks.query_row([stream, version], |row| Ok((row.get(0)?, row.get(1)?))).ok();
+                if marked != Some((position, row.get(4)?)) {
                     findings
                         .push(format!("version {version} of the stream of event {position} has a wrong mark, or none"));
                 }
             }
-            advance(1);
         }
         let mut streams = self.connection.prepare("SELECT key, version, head, id FROM streams")?;
         let mut rows = streams.query([])?;
         while let Some(row) = rows.next()? {
             let (key, version, head): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            if !of_part(key) {
+                continue;
+            }
             let named = row.get_ref(3)?.as_blob()?;
             let name =
                 stream_of_blob(named).map_or_else(|| "a stream of no kind".to_owned(), |stream| stream.to_string());
@@ -104,20 +148,20 @@ impl SqliteEventFile {
         Ok(findings)
     }
 
-    /// Append ids that name events which aren't there.
-    fn lost_append_ids(&self) -> rusqlite::Result<Vec<String>> {
-        let head = self.head.0.cast_signed();
-        let mut segments = self.connection.prepare("SELECT number FROM append_id_segments")?;
-        let numbers: Vec<i64> = segments.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-        let mut findings = Vec::new();
-        for number in numbers {
-            let sql = format!("SELECT count(*) FROM append_ids_{number} WHERE position > ?1");
-            let lost: i64 = self.connection.query_row(&sql, [head], |row| row.get(0))?;
-            if lost > 0 {
-                findings.push(format!("{lost} append ids of segment {number} name events that aren't there"));
-            }
-        }
-        Ok(findings)
+    /// Marks of what has none. That there are no two of one version is the key's promise.
+    fn needless_marks(&self, findings_max: usize) -> rusqlite::Result<Vec<String>> {
+        let mut all = self.connection.prepare(
+            "SELECT stream_marks.stream, stream_marks.version FROM stream_marks
+             LEFT JOIN events ON events.position = stream_marks.position AND events.stream = stream_marks.stream
+                AND events.version = stream_marks.version
+             WHERE stream_marks.version % ?1 <> 0 OR events.position IS NULL LIMIT ?2",
+        )?;
+        let (every, limit) = (super::schema::MARK_EVERY.cast_signed(), i64::try_from(findings_max).unwrap_or(i64::MAX));
+        let said = all.query_map([every, limit], |row| {
+            let (stream, version): (i64, i64) = (row.get(0)?, row.get(1)?);
+            Ok(format!("there is a mark of version {version} of stream {stream}, which has none there"))
+        })?;
+        said.collect()
     }
 }
 
@@ -143,52 +187,45 @@ impl EventFile for SqliteEventFile {
         read_log(&self.connection, after, limit)
     }
 
-    fn flaws(&self, findings_max: usize, advance: &mut dyn FnMut(u64)) -> Result<Vec<String>, StoreError> {
+    fn flaws(&self, findings_max: usize, memory: u64, advance: &mut dyn FnMut(u64)) -> Result<Vec<String>, StoreError> {
         let mut flaws = self.damage().map_err(unavailable)?;
-        flaws.extend(self.lost_append_ids().map_err(unavailable)?);
-        flaws.extend(self.broken_chains(findings_max, advance).map_err(unavailable)?);
+        flaws.extend(append_ids::flaws(&self.connection).map_err(unavailable)?);
+        flaws.extend(self.needless_marks(findings_max).map_err(unavailable)?);
+        flaws.extend(self.broken_chains(findings_max, memory, advance).map_err(unavailable)?);
         Ok(flaws)
     }
 
-    fn stocks_with_snapshots(&self) -> Result<Vec<StockId>, StoreError> {
-        let read = || -> rusqlite::Result<Vec<StockId>> {
-            let mut all = self
-                .connection
-                .prepare("SELECT id FROM streams WHERE key IN (SELECT stream FROM snapshots WHERE fingerprint = ?1)")?;
-            let ids = all.query_map([fingerprint(self.closed_remembered)], |row| {
-                Ok(row.get_ref(0)?.as_blob().ok().and_then(stream_of_blob).and_then(StreamId::stock_id))
-            })?;
-            ids.filter_map(Result::transpose).collect()
-        };
-        read().map_err(unavailable)
-    }
-
-    fn snapshot_places(&self) -> Result<Vec<(Position, i64)>, StoreError> {
-        let read = || -> rusqlite::Result<Vec<(Position, i64)>> {
-            let mut all = self
-                .connection
-                .prepare("SELECT position, rowid FROM snapshots WHERE fingerprint = ?1 ORDER BY position")?;
+    fn snapshot_places(&self) -> Result<Vec<SnapshotPlace>, StoreError> {
+        let read = || -> rusqlite::Result<Vec<SnapshotPlace>> {
+            let mut all = self.connection.prepare(
+                "SELECT position, streams.id, snapshots.version, event_id, recorded_at, snapshots.rowid
+                 FROM snapshots LEFT JOIN streams ON streams.key = stream WHERE fingerprint = ?1 ORDER BY position",
+            )?;
             let places = all.query_map([fingerprint(self.closed_remembered)], |row| {
-                Ok((Position(row.get::<_, i64>(0)?.cast_unsigned()), row.get(1)?))
+                let stream = row.get_ref(1)?.as_blob_or_null()?.and_then(stream_of_blob);
+                let event_id = row.get_ref(3)?.as_blob()?;
+                Ok(SnapshotPlace {
+                    position: Position(row.get::<_, i64>(0)?.cast_unsigned()),
+                    stock_id: stream.and_then(StreamId::stock_id),
+                    version: row.get::<_, i64>(2)?.cast_unsigned(),
+                    event_id: EventId(Uuid::from_slice(event_id).unwrap_or_default()), // No event has the default.
+                    recorded_at: Timestamp::from_millis(row.get(4)?),
+                    key: row.get(5)?,
+                })
             })?;
             places.collect()
         };
         read().map_err(unavailable)
     }
 
-    fn snapshot(&self, key: i64) -> Result<Option<KeptSnapshot>, StoreError> {
-        let read = || -> rusqlite::Result<Option<KeptSnapshot>> {
-            let mut find = self.connection.prepare_cached(
-                "SELECT streams.id, snapshots.version, state FROM snapshots JOIN streams ON streams.key = stream
-                 WHERE snapshots.rowid = ?1",
-            )?;
-            let mut rows = find.query([key])?;
-            let Some(row) = rows.next()? else { return Ok(None) };
-            let stream = row.get_ref(0)?.as_blob().ok().and_then(stream_of_blob);
-            let Some(stock_id) = stream.and_then(StreamId::stock_id) else { return Ok(None) };
-            let version = row.get::<_, i64>(1)?.cast_unsigned();
-            let inventory = decode_state(row.get_ref(2)?.as_blob()?, self.closed_remembered);
-            Ok(Some(KeptSnapshot { stock_id, version, inventory }))
+    fn snapshot(&self, key: i64) -> Result<KeptState, StoreError> {
+        let read = || -> rusqlite::Result<KeptState> {
+            let mut find = self.connection.prepare_cached("SELECT state FROM snapshots WHERE rowid = ?1")?;
+            let state =
+                find.query_row([key], |row| Ok(decode_state(row.get_ref(0)?.as_blob()?, self.closed_remembered)));
+            Ok(state.optional()?.map_or(KeptState::None, |state| {
+                state.map_or(KeptState::Unreadable, |state| KeptState::State(Box::new(state)))
+            }))
         };
         read().map_err(unavailable)
     }
