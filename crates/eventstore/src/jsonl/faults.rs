@@ -187,17 +187,22 @@ fn open(folder: &Path, files: &FailingFiles) -> Option<Arc<JsonlEventStore>> {
     JsonlEventStore::open_with(folder, &settings, clock, Box::new(files.clone())).ok()
 }
 
+/// Opens a store of small segments, on the file system as it is.
+pub(super) fn open_small(folder: &Path) -> Arc<JsonlEventStore> {
+    open(folder, &FailingFiles::new(Fault::Fails, u64::MAX)).unwrap()
+}
+
 async fn ids(store: &JsonlEventStore) -> BTreeSet<u128> {
     let log = store.read(Position::START, 1_000).await.unwrap();
     log.iter().map(|event| event.event_id.0.as_u128()).collect()
 }
 
-fn stock() -> StreamId {
+pub(super) fn stock() -> StreamId {
     StreamId::Inventory(StockId { product_id: ProductId::from_u128(1), store_id: StoreId::from_u128(1) })
 }
 
 /// Two events that are there together or not at all.
-fn group(number: u128, version: u64) -> AppendGroup {
+pub(super) fn group(number: u128, version: u64) -> AppendGroup {
     let event = Event::StockAdded { quantity: Quantity::new(1).unwrap(), reason: Reason::new("delivery").unwrap() };
     let new = |id: u128| NewEvent { event_id: EventId(Uuid::from_u128(id)), event: event.clone().into() };
     let events = vec![new(2 * number), new(2 * number + 1)];
