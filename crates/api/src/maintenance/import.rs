@@ -43,7 +43,7 @@ pub struct Imported {
 pub async fn import(settings: &Settings, from: &Path, progress: Progress) -> Result<Imported, MaintenanceError> {
     let total = prove(from, progress)?;
     let folder = Arc::new(DataFolder::open(&settings.data.dir)?);
-    let store = open_store(folder, settings, Arc::new(SystemClock))?;
+    let store = open_store(folder, settings, Arc::new(SystemClock), None)?;
     let done = append_all(&store, from, total, progress).await;
     store.control.close().await;
     done

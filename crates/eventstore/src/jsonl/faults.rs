@@ -184,7 +184,7 @@ fn open(folder: &Path, files: &FailingFiles) -> Option<Arc<JsonlEventStore>> {
     let settings = JsonlSettings { segment_bytes: 2_000, stream_files: false, ..JsonlSettings::default() };
     let folder = Arc::new(DataFolder::open(folder).unwrap());
     let clock = Arc::new(ManualClock::at(Timestamp::from_millis(0)));
-    JsonlEventStore::open_with(folder, &settings, clock, Box::new(files.clone())).ok()
+    JsonlEventStore::open_with(folder, &settings, clock, None, Box::new(files.clone())).ok()
 }
 
 /// Opens a store of small segments, on the file system as it is.

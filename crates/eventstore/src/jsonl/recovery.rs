@@ -76,8 +76,11 @@ enum Writer {
     SomebodyElse,
 }
 
-/// Reads the journal in `folder`, which nobody else writes.
+/// Reads the journal in `folder`, which nobody else writes; it is empty where there is no folder.
 pub(super) fn recover(folder: &Path) -> Result<Recovered, RecoveryError> {
+    if !folder.exists() {
+        return recover_segments(folder, 0, Writer::Nobody);
+    }
     recover_segments(folder, segment_count(folder)?, Writer::Nobody)
 }
 

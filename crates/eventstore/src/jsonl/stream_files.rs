@@ -22,6 +22,7 @@ use tokio::sync::watch;
 
 use super::index::Index;
 use super::reader::each_line;
+use crate::lost_events::Seen;
 
 /// What says how far the files are.
 const CHECKPOINT: &str = "streams.checkpoint";
@@ -40,6 +41,17 @@ const PAUSE: Duration = Duration::from_millis(50);
 struct Checkpoint {
     position: u64,
     boot_id: String,
+}
+
+/// How far the files in this folder are, if it is known: only what was acknowledged is written.
+pub(super) fn written(folder: &Path) -> Option<Seen> {
+    let by = folder.join(CHECKPOINT);
+    let position = Position(checkpoint(&by)?.position);
+    Some(Seen { by, position })
+}
+
+fn checkpoint(path: &Path) -> Option<Checkpoint> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
 /// The thread that writes the files.
@@ -163,8 +175,7 @@ impl Writer {
     fn resume(&mut self, head: Position) -> io::Result<()> {
         self.open.clear();
         self.cut.clear();
-        let known = fs::read(self.folder.join(CHECKPOINT)).ok();
-        let known: Option<Checkpoint> = known.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let known = checkpoint(&self.folder.join(CHECKPOINT));
         match known.filter(|known| known.boot_id == boot_id() && known.position <= head.0) {
             Some(known) => self.position = known.position,
             None => {
