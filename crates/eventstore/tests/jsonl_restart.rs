@@ -189,6 +189,74 @@ async fn each_stock_has_a_readable_file_that_the_journal_makes() {
     assert_eq!(store.load(vec![stock(1).into()]).await.unwrap()[0].version, 60, "the service never reads them");
 }
 
+/// Whatever somebody does to a readable file, stopped or running: once its stock goes on, it is what the journal says.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_readable_file_that_was_removed_or_cut_short_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |number: u128| folder.path().join(format!("events/{}.jsonl", StreamId::Inventory(stock(number))));
+    let versions = |number: u128| -> Vec<u64> {
+        let text = fs::read_to_string(file(number)).unwrap_or_default();
+        let events = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        events.map(|event| event["version"].as_u64().unwrap()).collect()
+    };
+    let lines = |number: u128| fs::read_to_string(file(number)).unwrap_or_default().lines().count() as u64;
+    let mut version = 0;
+    let open = || {
+        let settings = JsonlSettings { segment_bytes: 30_000, ..JsonlSettings::default() };
+        JsonlEventStore::open(Arc::new(DataFolder::open(folder.path()).unwrap()), &settings, clock()).unwrap()
+    };
+    let mut store = open();
+    let mut go_on = async |store: &JsonlEventStore, count: u64| {
+        for _ in 0..count {
+            store.append(Arc::new((1..=3).map(|number| added(number, version)).collect())).await.unwrap();
+            version += 1;
+        }
+        version
+    };
+    go_on(&store, 5_000).await; // More than are taken at a time.
+    let remove = |number: u128| fs::remove_file(file(number)).unwrap();
+    let cut = |number: u128, part: usize| {
+        let text = fs::read(file(number)).unwrap();
+        fs::write(file(number), &text[..text.len() / part * (part - 1)]).unwrap();
+    };
+    for is_running in [false, true] {
+        for damage in 0..4 {
+            let damage = || match damage {
+                0 => remove(1),
+                1 => cut(1, 2),
+                2 => cut(2, 700),
+                _ => fs::write(file(3), "x").unwrap(),
+            };
+            if is_running {
+                let until = go_on(&store, 1).await; // So that the files are open.
+                while (1..=3).any(|number| lines(number) < until) {
+                    tokio::task::yield_now().await;
+                }
+                damage();
+                go_on(&store, 1).await;
+                store.close().await;
+            } else {
+                store.close().await;
+                damage();
+                drop(store);
+                store = open();
+                go_on(&store, 1).await;
+                store.close().await;
+            }
+            let all: Vec<u64> = (1..=go_on(&store, 0).await).collect();
+            (1..=3).for_each(|number| assert!(versions(number) == all, "stock {number}, running: {is_running}"));
+            drop(store);
+            store = open();
+        }
+    }
+    store.close().await;
+    drop(store);
+    remove(2); // And nothing happens to it.
+    store = open();
+    store.close().await;
+    assert!(versions(2).len() > 5_000, "there were not as many files as stocks");
+}
+
 /// What the readable files have was acknowledged: a journal without it has lost it, and stays as it is.
 #[tokio::test]
 async fn a_journal_that_has_less_than_the_readable_files_is_refused_and_left_alone() {
