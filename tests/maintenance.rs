@@ -2,9 +2,9 @@
 //! off goes on. `maintenance_jsonl.rs` has what is different on a journal.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -157,6 +157,15 @@ fn a_bad_import_is_refused_by_its_line_and_writes_nothing() {
         assert!(!refused.status.success() && error.contains(says), "{what}: {error}");
         assert!(!target.path().join("events.db").exists(), "{what}: nothing is written");
     }
+    let (target, pipe) = (tempfile::tempdir().unwrap(), File::open(&file).unwrap());
+    let mut piped = Command::new("cat").stdin(pipe).stdout(Stdio::piped()).spawn().unwrap();
+    let mut import = inventory();
+    import.args(["import", "/dev/stdin"]).env("INVENTORY__DATA__DIR", target.path());
+    let refused = import.stdin(piped.stdout.take().unwrap()).output().unwrap();
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && error.contains("is no regular file: it is read twice"), "{error}");
+    drop(import); // It holds the other end of the pipe.
+    piped.wait().unwrap();
     let elsewhere = folder_with(3);
     let refused = run(elsewhere.path(), &["import", file.to_str().unwrap()]);
     let error = String::from_utf8_lossy(&refused.stderr).into_owned();
