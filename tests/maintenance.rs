@@ -218,6 +218,19 @@ fn a_backup_taken_under_load_restores_to_something_sound() {
         let service = RunningService::start_on_folder(target, &[SQLITE]);
         assert_eq!(service.client().level(1, 1).body["total"], 1_000_000, "it serves what was backed up");
     }
+    let copied = backups[2].join("events.db");
+    let mut damaged = fs::read(&copied).unwrap();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 4;
+    fs::write(&copied, damaged).unwrap();
+    let target = tempfile::tempdir().unwrap();
+    let refused = run(target.path(), &["restore", backups[2].to_str().unwrap()]);
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        !refused.status.success() && error.contains("events.db is missing, or is not what was backed up"),
+        "{error}"
+    );
+    assert!(fs::read_dir(target.path()).unwrap().next().is_none(), "the data folder isn't touched");
     fs::remove_file(backups[0].join("backup.json")).unwrap();
     let target = tempfile::tempdir().unwrap();
     let refused = run(target.path(), &["restore", backups[0].to_str().unwrap()]);
