@@ -110,7 +110,7 @@ fn a_start_that_is_refused_for_lost_events_changes_nothing() {
     }
 }
 
-/// What is in each file, but for those that SQLite and the lock come and go with.
+/// What is in each file, but for those that `SQLite` and the lock come and go with.
 fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut all = Vec::new();
     for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {

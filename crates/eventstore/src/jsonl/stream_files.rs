@@ -232,7 +232,7 @@ impl Writer {
                     (count, last) = (count + 1, line.position.0);
                     Ok(count < PAGE)
                 });
-                read.map_err(other)?;
+                read.map_err(|error| other(&error))?;
             }
             page.each_stream(|stream, first, text| self.write(stream, first, text))?;
             self.page = page;
@@ -282,7 +282,7 @@ impl Writer {
                 show(&mut text, line);
                 Ok(())
             });
-            read.map_err(other)?;
+            read.map_err(|error| other(&error))?;
             open.add(&text)?;
             after = last;
         }
@@ -305,7 +305,7 @@ impl OpenFile {
     }
 }
 
-fn other(error: StoreError) -> io::Error {
+fn other(error: &StoreError) -> io::Error {
     io::Error::other(error.to_string())
 }
 
