@@ -147,6 +147,21 @@ fn a_bad_import_is_refused_by_its_line_and_writes_nothing() {
         ("an impossible quantity", with(0, &|line| line.replace("\"quantity\":", "\"quantity\":-")), "line 1: "),
         ("a stream that is none", with(0, &|line| line.replace("\"inventory-", "\"cart-")), "names no stream"),
         ("a group that is cut", lines[..lines.len() - 1].to_vec(), "in the middle of a group"),
+        (
+            "an unknown field in the data",
+            with(2, &|line| line.replace("\"data\":{", "\"data\":{\"x\":1,")),
+            "line 3: unknown field `x` in data",
+        ),
+        (
+            "an unknown field in the metadata",
+            with(2, &|line| line.replace("\"metadata\":{", "\"metadata\":{\"y\":{},")),
+            "line 3: unknown field `y` in metadata",
+        ),
+        (
+            "no schema version",
+            with(1, &|line| line.replace("\"schema_version\":2", "\"schema_version\":0")),
+            "line 2: schema_version 0 is none, the first is 1",
+        ),
         ("an empty line", with(1, &|_| String::new()), "line 2: "),
     ] {
         let path = work.path().join("bad.jsonl");
@@ -157,6 +172,14 @@ fn a_bad_import_is_refused_by_its_line_and_writes_nothing() {
         assert!(!refused.status.success() && error.contains(says), "{what}: {error}");
         assert!(!target.path().join("events.db").exists(), "{what}: nothing is written");
     }
+    let mut bytes = text.clone().into_bytes();
+    let place = text.find("\"reason\":\"").unwrap() + 10;
+    bytes[place] = 0xff;
+    let path = work.path().join("bad.jsonl");
+    fs::write(&path, bytes).unwrap();
+    let refused = run(work.path(), &["import", path.to_str().unwrap()]);
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(error.contains("line 1: this is no UTF-8"), "{error}");
     let (target, pipe) = (tempfile::tempdir().unwrap(), File::open(&file).unwrap());
     let mut piped = Command::new("cat").stdin(pipe).stdout(Stdio::piped()).spawn().unwrap();
     let mut import = inventory();

@@ -188,7 +188,7 @@ fn parts_of(group: &[RecordedEvent]) -> Result<Vec<StreamAppend>, String> {
 struct Lines {
     path: PathBuf,
     source: BufReader<File>,
-    text: String,
+    text: Vec<u8>,
     line: u64,
     bytes: u64,
 }
@@ -197,18 +197,19 @@ impl Lines {
     fn open(path: &Path) -> Result<Self, MaintenanceError> {
         let file = File::open(path).map_err(MaintenanceError::file(path))?;
         let source = BufReader::with_capacity(1 << 20, file);
-        Ok(Self { path: path.to_owned(), source, text: String::new(), line: 0, bytes: 0 })
+        Ok(Self { path: path.to_owned(), source, text: Vec::new(), line: 0, bytes: 0 })
     }
 
     fn next(&mut self) -> Result<Option<RecordedEvent>, MaintenanceError> {
         self.text.clear();
-        let count = self.source.read_line(&mut self.text).map_err(MaintenanceError::file(&self.path))?;
+        let count = self.source.read_until(b'\n', &mut self.text).map_err(MaintenanceError::file(&self.path))?;
         if count == 0 {
             return Ok(None);
         }
         self.line += 1;
         self.bytes += count as u64;
-        read_line(&self.text).map(Some).map_err(|problem| self.bad(problem))
+        let text = str::from_utf8(&self.text).map_err(|error| self.bad(format!("this is no UTF-8: {error}")))?;
+        read_line(text).map(Some).map_err(|problem| self.bad(problem))
     }
 
     fn bad(&self, problem: String) -> MaintenanceError {
