@@ -2,9 +2,9 @@
 //! off goes on. `maintenance_jsonl.rs` has what is different on a journal.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -230,6 +230,21 @@ fn a_bad_import_is_refused_by_its_line_and_writes_nothing() {
         ("an impossible quantity", with(0, &|line| line.replace("\"quantity\":", "\"quantity\":-")), "line 1: "),
         ("a stream that is none", with(0, &|line| line.replace("\"inventory-", "\"cart-")), "names no stream"),
         ("a group that is cut", lines[..lines.len() - 1].to_vec(), "in the middle of a group"),
+        (
+            "an unknown field in the data",
+            with(2, &|line| line.replace("\"data\":{", "\"data\":{\"x\":1,")),
+            "line 3: unknown field `x` in data",
+        ),
+        (
+            "an unknown field in the metadata",
+            with(2, &|line| line.replace("\"metadata\":{", "\"metadata\":{\"y\":{},")),
+            "line 3: unknown field `y` in metadata",
+        ),
+        (
+            "no schema version",
+            with(1, &|line| line.replace("\"schema_version\":2", "\"schema_version\":0")),
+            "line 2: schema_version 0 is none, the first is 1",
+        ),
         ("an empty line", with(1, &|_| String::new()), "line 2: "),
     ] {
         let path = work.path().join("bad.jsonl");
@@ -240,6 +255,23 @@ fn a_bad_import_is_refused_by_its_line_and_writes_nothing() {
         assert!(!refused.status.success() && error.contains(says), "{what}: {error}");
         assert!(!target.path().join("events.db").exists(), "{what}: nothing is written");
     }
+    let mut bytes = text.clone().into_bytes();
+    let place = text.find("\"reason\":\"").unwrap() + 10;
+    bytes[place] = 0xff;
+    let path = work.path().join("bad.jsonl");
+    fs::write(&path, bytes).unwrap();
+    let refused = run(work.path(), &["import", path.to_str().unwrap()]);
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(error.contains("line 1: this is no UTF-8"), "{error}");
+    let (target, pipe) = (tempfile::tempdir().unwrap(), File::open(&file).unwrap());
+    let mut piped = Command::new("cat").stdin(pipe).stdout(Stdio::piped()).spawn().unwrap();
+    let mut import = inventory();
+    import.args(["import", "/dev/stdin"]).env("INVENTORY__DATA__DIR", target.path());
+    let refused = import.stdin(piped.stdout.take().unwrap()).output().unwrap();
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && error.contains("is no regular file: it is read twice"), "{error}");
+    drop(import); // It holds the other end of the pipe.
+    piped.wait().unwrap();
     let elsewhere = folder_with(3);
     let refused = run(elsewhere.path(), &["import", file.to_str().unwrap()]);
     let error = String::from_utf8_lossy(&refused.stderr).into_owned();
@@ -292,6 +324,19 @@ fn a_backup_taken_under_load_restores_to_something_sound() {
         let service = RunningService::start_on_folder(target, &[SQLITE]);
         assert_eq!(service.client().level(1, 1).body["total"], 1_000_000, "it serves what was backed up");
     }
+    let copied = backups[2].join("events.db");
+    let mut damaged = fs::read(&copied).unwrap();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 4;
+    fs::write(&copied, damaged).unwrap();
+    let target = tempfile::tempdir().unwrap();
+    let refused = run(target.path(), &["restore", backups[2].to_str().unwrap()]);
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        !refused.status.success() && error.contains("events.db is missing, or is not what was backed up"),
+        "{error}"
+    );
+    assert!(fs::read_dir(target.path()).unwrap().next().is_none(), "the data folder isn't touched");
     fs::remove_file(backups[0].join("backup.json")).unwrap();
     let target = tempfile::tempdir().unwrap();
     let refused = run(target.path(), &["restore", backups[0].to_str().unwrap()]);

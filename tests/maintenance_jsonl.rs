@@ -123,6 +123,55 @@ fn a_journal_is_backed_up_while_it_is_written_and_restored() {
 }
 
 #[test]
+fn a_start_that_is_refused_for_lost_events_changes_nothing() {
+    let folder = filled();
+    let head = fs::read_to_string(folder.path().join("events/streams.checkpoint")).unwrap();
+    let head = serde_json::from_str::<Value>(&head).unwrap()["position"].as_u64().unwrap();
+    let segment = |data: &Path| data.join("events/log/00000001.jsonl");
+    let lose_all = |data: &Path| fs::remove_dir_all(data.join("events/log")).unwrap();
+    let damage_the_last = |data: &Path| {
+        let mut bytes = fs::read(segment(data)).unwrap();
+        let place = String::from_utf8_lossy(&bytes).rfind("\"position\":").unwrap();
+        bytes[place + 30] ^= 1;
+        fs::write(segment(data), bytes).unwrap();
+    };
+    for (lose, lost) in [(&lose_all as &dyn Fn(&Path), "lost events 1 to"), (&damage_the_last, "lost events 4")] {
+        for (gone, says) in [
+            ("nothing", "read_models.db"),
+            ("events/streams.checkpoint", "read_models.db"),
+            ("read_models.db", "streams.checkpoint"),
+        ] {
+            let data = tempfile::tempdir().unwrap();
+            copy(folder.path(), data.path());
+            lose(data.path());
+            drop(fs::remove_file(data.path().join(gone)));
+            let before = contents(data.path());
+            let refused = run(data.path(), "jsonl", &["serve"]);
+            let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+            assert!(!refused.status.success() && error.contains(lost), "{gone}: {error}");
+            assert!(error.contains(&format!("{says} has events up to {head}; restore a backup")), "{gone}: {error}");
+            assert!(contents(data.path()) == before, "{gone}: {error}");
+        }
+    }
+}
+
+/// What is in each file, but for those that `SQLite` and the lock come and go with.
+fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut all = Vec::new();
+    for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = path.to_str().unwrap();
+        if path.is_dir() {
+            all.push((path.clone(), Vec::new()));
+            all.extend(contents(&path));
+        } else if !["-wal", "-shm", ".lock"].iter().any(|end| name.ends_with(end)) {
+            all.push((path.clone(), fs::read(&path).unwrap()));
+        }
+    }
+    all.sort();
+    all
+}
+
+#[test]
 fn each_stock_has_a_file_for_people() {
     let folder = filled();
     let file = folder.path().join(format!("events/inventory-{}-{}.jsonl", id(1), id(1)));

@@ -92,7 +92,10 @@ fn read_models_are_built_anew_and_never_run_ahead_of_the_log() {
     stop(&mut service);
     service.lose_the_log();
     let said = failure(&mut service.next_start());
-    assert!(said.contains("read_models.db has events up to 2, but the log ends at 0"), "{said}");
+    assert!(said.contains("the log has lost events 1 to 2: ") && said.contains("ends at 0, but "), "{said}");
+    assert!(said.contains("read_models.db has events up to 2; restore a backup (if there is none: removing"), "{said}");
+    let made = ["events", "events.db"].map(|name| service.data().join(name)).map(|path| path.exists());
+    assert_eq!(made, [false, false], "a start that is refused makes nothing");
     fs::remove_file(service.data().join("read_models.db")).unwrap();
     assert_eq!(service.restart().client().get(&path).status, 404);
 }

@@ -3,10 +3,11 @@
 use std::future::Future;
 use std::io;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use inventory_application::audit::Checkpoints;
 use inventory_application::command_loop::CommandLoopPorts;
 use inventory_application::ports::{EventStore, OrderViews, StockViews, StoreError};
 use inventory_application::{
@@ -14,8 +15,9 @@ use inventory_application::{
     Position, StockQueries, StockQueriesSettings,
 };
 use inventory_cache::{CacheSettings, CachedStockViews};
-use inventory_eventstore::{DataFolder, DataFolderError, DroppedBatch};
+use inventory_eventstore::{DataFolder, DataFolderError, DroppedBatch, LostEvents, Seen};
 use inventory_messaging::InProcessBus;
+use inventory_projections::digests::ReadModelFile;
 use inventory_projections::{ProjectionRunner, ProjectionRunnerSettings, ReadModelSettings, SqliteReadModels};
 use inventory_resilience::{
     BreakerSettings, BreakerState, CircuitBreaker, ResilientEventStore, ResilientStockViews, RetryPolicy, RetrySettings,
@@ -26,7 +28,7 @@ use tokio::sync::oneshot;
 
 use crate::health::{Health, Part, PartCondition};
 use crate::logging::business_events::{BusinessEvents, BusinessEventsWriter};
-use crate::opened_store::{OpenStoreError, OpenedStore, StoreControl, open_store};
+use crate::opened_store::{OpenStoreError, OpenedStore, StoreControl, files_of, open_store};
 use crate::server::Drain;
 use crate::settings::Settings;
 use crate::system::{SystemClock, TimeOrderedIds};
@@ -88,18 +90,8 @@ pub enum CompositionError {
     #[error("the read models' checkpoints can't be read: {0}")]
     Checkpoints(String),
     /// The log was put back to an earlier state, and the read models were not.
-    #[error(
-        "{path} has events up to {checkpoint}, but the log ends at {head}: remove the file, it is built anew from the log",
-        path = path.display()
-    )]
-    ReadModelsAhead {
-        /// The read models' file.
-        path: PathBuf,
-        /// How far they are.
-        checkpoint: Position,
-        /// Where the log ends.
-        head: Position,
-    },
+    #[error(transparent)]
+    LostEvents(#[from] LostEvents),
     /// A thread can't be started.
     #[error("a thread can't be started: {0}")]
     Thread(#[from] io::Error),
@@ -112,14 +104,15 @@ pub enum CompositionError {
 /// [`CompositionError`] says what can't be had.
 pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, CompositionError> {
     let folder = Arc::new(DataFolder::open(&settings.data.dir)?);
-    let store = open_store(Arc::clone(&folder), settings, Arc::new(SystemClock))?;
+    let path = folder.file(READ_MODELS_FILE);
+    let seen = seen_by_read_models(&path);
+    let store = open_store(Arc::clone(&folder), settings, Arc::new(SystemClock), seen.as_ref())?;
     if let Some(DroppedBatch { file, offset, bytes }) = &store.dropped {
         let file = file.display().to_string();
         warn!(log, "unfinished_batch_dropped"; "file" => file, "offset" => offset, "bytes" => bytes);
     }
     let OpenedStore { events, log: event_log, history, control, .. } = store;
     let head = event_log.head().await.map_err(CompositionError::EventLog)?;
-    let path = folder.file(READ_MODELS_FILE);
     let models = SqliteReadModels::open(&path, &read_model_settings(settings))
         .map_err(|source| CompositionError::ReadModels { path: path.clone(), source })?;
 
@@ -138,9 +131,7 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
         .map_err(|error| CompositionError::Checkpoints(error.to_string()))?;
     let (checkpoint, status) = (runner.checkpoint(), runner.status());
     let furthest = status().projections.iter().map(|projection| projection.checkpoint).max().unwrap_or_default();
-    if furthest > head {
-        return Err(CompositionError::ReadModelsAhead { path, checkpoint: furthest, head });
-    }
+    Seen { by: path, position: furthest }.check(&files_of(settings).path_in(&settings.data.dir), head)?;
 
     let (business_events, business_log) = BusinessEvents::start(&settings.log, log)?;
     let resilient_store: Arc<dyn EventStore> = Arc::new(resilient_store);
@@ -195,6 +186,14 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
         business_events,
         background,
     })
+}
+
+/// How far the read models are, if that can be read before anything is opened for good.
+fn seen_by_read_models(path: &Path) -> Option<Seen> {
+    let Checkpoints { stock_levels, product_inventory, reservations, orders, transfers } =
+        ReadModelFile::open(path).ok()?.checkpoints();
+    let position = [stock_levels, product_inventory, reservations, orders, transfers].into_iter().max()?;
+    Some(Seen { by: path.to_owned(), position })
 }
 
 /// What the node's health is made of.

@@ -50,6 +50,7 @@ use self::snapshots::Snapshots;
 use self::stream_files::StreamFiles;
 use self::writer::Job;
 use crate::data_folder::DataFolder;
+use crate::lost_events::{LostEvents, Seen};
 
 pub use self::recovery::{DroppedBatch, RecoveryError};
 pub use self::settings::JsonlSettings;
@@ -78,6 +79,9 @@ pub enum JsonlOpenError {
     /// The journal can't be read, or is damaged.
     #[error(transparent)]
     Recovery(#[from] RecoveryError),
+    /// The journal lacks events that were acknowledged.
+    #[error(transparent)]
+    LostEvents(#[from] LostEvents),
     /// A file can't be made or written.
     #[error("the event store can't be opened: {0}")]
     File(#[from] io::Error),
@@ -94,20 +98,40 @@ impl JsonlEventStore {
         settings: &JsonlSettings,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, JsonlOpenError> {
-        Self::open_with(folder, settings, clock, Box::new(RealFiles))
+        Self::open_with(folder, settings, clock, None, Box::new(RealFiles))
+    }
+
+    /// Opens the store as [`JsonlEventStore::open`] does, unless it lacks events that were `seen`; then nothing is changed.
+    ///
+    /// # Errors
+    ///
+    /// [`JsonlOpenError`] when the files can't be used, or events are lost.
+    pub fn open_as_seen(
+        folder: Arc<DataFolder>,
+        settings: &JsonlSettings,
+        clock: Arc<dyn Clock>,
+        seen: Option<&Seen>,
+    ) -> Result<Arc<Self>, JsonlOpenError> {
+        Self::open_with(folder, settings, clock, seen, Box::new(RealFiles))
     }
 
     fn open_with(
         folder: Arc<DataFolder>,
         settings: &JsonlSettings,
         clock: Arc<dyn Clock>,
+        seen: Option<&Seen>,
         files: Box<dyn Files>,
     ) -> Result<Arc<Self>, JsonlOpenError> {
         let events = folder.file(FOLDER);
         let log = events.join("log");
+        // Nothing is changed before it is known that nothing is lost.
+        let recovered = recovery::recover(&log)?;
+        let written = stream_files::written(&events);
+        for seen in seen.into_iter().chain(&written) {
+            seen.check(&log, recovered.index.head)?;
+        }
         fs::create_dir_all(&log)?;
         files.sync_folder(&events)?;
-        let recovered = recovery::recover(&log)?;
         let dropped = recovered.dropped.clone();
         let (journal, index) = Journal::open(&log, files, settings.segment_bytes, clock, recovered)?;
         let snapshots = Snapshots::open(events.join("snapshots"), settings.closed_reservations_remembered)?;

@@ -173,7 +173,7 @@ async fn each_stock_has_a_readable_file_that_the_journal_makes() {
                 fs::write(file(2), &text[..text.len() - 20]).unwrap();
             }
             2 => fs::remove_file(&checkpoint).unwrap(),
-            3 => fs::write(&checkpoint, r#"{"position":99999,"boot_id":""}"#).unwrap(),
+            3 => fs::write(&checkpoint, r#"{"position":9,"boot_id":"of another start"}"#).unwrap(),
             4 => fs::write(file(3), "rubbish\n").unwrap(),
             _ => (),
         }
@@ -187,6 +187,119 @@ async fn each_stock_has_a_readable_file_that_the_journal_makes() {
     assert_eq!((lines(1), store.stream_files_failure()), (60, None));
     fs::remove_file(file(1)).unwrap();
     assert_eq!(store.load(vec![stock(1).into()]).await.unwrap()[0].version, 60, "the service never reads them");
+}
+
+/// Whatever somebody does to a readable file, stopped or running: once its stock goes on, it is what the journal says.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_readable_file_that_was_removed_or_cut_short_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |number: u128| folder.path().join(format!("events/{}.jsonl", StreamId::Inventory(stock(number))));
+    let versions = |number: u128| -> Vec<u64> {
+        let text = fs::read_to_string(file(number)).unwrap_or_default();
+        let events = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        events.map(|event| event["version"].as_u64().unwrap()).collect()
+    };
+    let lines = |number: u128| fs::read_to_string(file(number)).unwrap_or_default().lines().count() as u64;
+    let mut version = 0;
+    let open = || {
+        let settings = JsonlSettings { segment_bytes: 30_000, ..JsonlSettings::default() };
+        JsonlEventStore::open(Arc::new(DataFolder::open(folder.path()).unwrap()), &settings, clock()).unwrap()
+    };
+    let mut store = open();
+    let mut go_on = async |store: &JsonlEventStore, count: u64| {
+        for _ in 0..count {
+            store.append(Arc::new((1..=3).map(|number| added(number, version)).collect())).await.unwrap();
+            version += 1;
+        }
+        version
+    };
+    go_on(&store, 5_000).await; // More than are taken at a time.
+    let remove = |number: u128| fs::remove_file(file(number)).unwrap();
+    let cut = |number: u128, part: usize| {
+        let text = fs::read(file(number)).unwrap();
+        fs::write(file(number), &text[..text.len() / part * (part - 1)]).unwrap();
+    };
+    for is_running in [false, true] {
+        for damage in 0..4 {
+            let damage = || match damage {
+                0 => remove(1),
+                1 => cut(1, 2),
+                2 => cut(2, 700),
+                _ => fs::write(file(3), "x").unwrap(),
+            };
+            if is_running {
+                let until = go_on(&store, 1).await; // So that the files are open.
+                while (1..=3).any(|number| lines(number) < until) {
+                    tokio::task::yield_now().await;
+                }
+                damage();
+                go_on(&store, 1).await;
+                store.close().await;
+            } else {
+                store.close().await;
+                damage();
+                drop(store);
+                store = open();
+                go_on(&store, 1).await;
+                store.close().await;
+            }
+            let all: Vec<u64> = (1..=go_on(&store, 0).await).collect();
+            (1..=3).for_each(|number| assert!(versions(number) == all, "stock {number}, running: {is_running}"));
+            drop(store);
+            store = open();
+        }
+    }
+    store.close().await;
+    drop(store);
+    remove(2); // And nothing happens to it.
+    store = open();
+    store.close().await;
+    assert!(versions(2).len() > 5_000, "there were not as many files as stocks");
+}
+
+/// What the readable files have was acknowledged: a journal without it has lost it, and stays as it is.
+#[tokio::test]
+async fn a_journal_that_has_less_than_the_readable_files_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 64 << 20);
+    for version in 0..4 {
+        store.append(Arc::new(vec![added(1, version)])).await.unwrap();
+    }
+    store.close().await;
+    drop(store);
+    let (events, segment) = (folder.path().join("events"), folder.path().join("events/log/00000001.jsonl"));
+    let checkpoint = events.join("streams.checkpoint");
+    let of_another_start = fs::read_to_string(&checkpoint).unwrap().replace("\"boot_id\":\"", "\"boot_id\":\"x");
+    let whole = fs::read(&segment).unwrap();
+    let mut damaged = whole.clone();
+    let last = String::from_utf8_lossy(&whole).rfind("\"position\":").unwrap();
+    damaged[last + 30] ^= 1; // In the last batch, which was acknowledged.
+    for is_other_start in [false, true] {
+        if is_other_start {
+            fs::write(&checkpoint, &of_another_start).unwrap();
+        }
+        for (left, lost) in [(Some(&damaged), "events 4 to 4"), (None, "events 1 to 4")] {
+            match left {
+                Some(bytes) => fs::write(&segment, bytes).unwrap(),
+                None => fs::remove_dir_all(events.join("log")).unwrap(),
+            }
+            let data = Arc::new(DataFolder::open(folder.path()).unwrap());
+            let refused = JsonlEventStore::open(data, &JsonlSettings::default(), clock()).err().unwrap().to_string();
+            assert!(refused.contains(&format!("the log has lost {lost}")), "{refused}");
+            assert!(refused.contains("streams.checkpoint has events up to 4; restore a backup"), "{refused}");
+            assert!(events.join(format!("{}.jsonl", StreamId::Inventory(stock(1)))).exists());
+            match left {
+                Some(bytes) => assert!(fs::read(&segment).unwrap() == *bytes, "nothing of it is zeroed"),
+                None => assert!(!events.join("log").exists(), "no new journal is made"),
+            }
+            fs::create_dir_all(events.join("log")).unwrap();
+            fs::write(&segment, &whole).unwrap();
+        }
+    }
+    fs::write(&segment, &damaged).unwrap();
+    fs::remove_file(&checkpoint).unwrap(); // The loss is accepted.
+    let store = open(folder.path(), 64 << 20);
+    assert_eq!((store.head().await.unwrap(), store.dropped().is_some()), (Position(3), true));
 }
 
 fn open(folder: &Path, segment_bytes: u64) -> Arc<JsonlEventStore> {

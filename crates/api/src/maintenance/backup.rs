@@ -1,10 +1,11 @@
 //! `inventory backup` and `inventory restore`: a copy of the event store as it was at one moment, and a data folder from it.
 //!
-//! A backup is a folder with the store's files and `backup.json`, which is written last: without it a backup isn't whole. Read
-//! models aren't part of it; they are built anew from the log.
+//! A backup is a folder with the store's files and `backup.json`, which has the length and a checksum of each and is written last:
+//! without it a backup isn't whole. Read models aren't part of it; they are built anew from the log.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
 use inventory_application::Position;
 use inventory_eventstore::DataFolder;
@@ -13,12 +14,15 @@ use serde::{Deserialize, Serialize};
 use super::{MaintenanceError, open_events};
 use crate::moment::Rfc3339;
 use crate::opened_store::files_of;
-use crate::progress::Progress;
+use crate::progress::{Phase, Progress};
 use crate::settings::Settings;
 use crate::system::now;
 
 /// What a backup is of; written last.
 const MANIFEST: &str = "backup.json";
+
+/// Bytes that are read at a time.
+const CHUNK: usize = 1 << 20;
 
 /// What must not be in a data folder that a backup is restored to.
 const IN_THE_WAY: [&str; 5] = ["events.db", "events.db-wal", "events.db-shm", "read_models.db", "events"];
@@ -31,6 +35,17 @@ struct Manifest {
     head: u64,
     taken_at: String,
     service_version: String,
+    files: Vec<BackedUp>,
+}
+
+/// A file of a backup.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BackedUp {
+    /// Where it is in the backup.
+    path: PathBuf,
+    bytes: u64,
+    blake3: String,
 }
 
 /// Copies the event store, also while a service writes it, into the folder `to`, which must not be there; returns where the copy's
@@ -47,11 +62,13 @@ pub fn backup(settings: &Settings, to: &Path, progress: Progress) -> Result<Posi
     fs::create_dir_all(to).map_err(MaintenanceError::file(to))?;
     let phase = progress.phase("Backing up", 0);
     events.copy_to(to, &mut |done, all| phase.set(done, all))?;
+    drop(phase);
     let manifest = Manifest {
         event_store: files_of(settings).name().to_owned(),
         head: events.head().0,
         taken_at: Rfc3339(now()).to_string(),
         service_version: env!("CARGO_PKG_VERSION").to_owned(),
+        files: sums(to, progress)?,
     };
     let path = to.join(MANIFEST);
     let text = serde_json::to_vec_pretty(&manifest)
@@ -85,6 +102,11 @@ pub fn restore(settings: &Settings, from: &Path, progress: Progress) -> Result<P
         );
         return Err(no_backup(&problem));
     }
+    let there = sums(from, progress)?;
+    let differing = |file: &&BackedUp| !there.contains(file);
+    if let Some(BackedUp { path, .. }) = manifest.files.iter().find(differing) {
+        return Err(no_backup(&format!("{} is missing, or is not what was backed up", path.display())));
+    }
     let copied = files.open(from, settings.command_loop.closed_reservations_remembered)?;
     if copied.head().0 != manifest.head {
         let problem = format!("its log ends at {}, and not at {} as it says", copied.head(), manifest.head);
@@ -110,6 +132,46 @@ pub fn restore(settings: &Settings, from: &Path, progress: Progress) -> Result<P
     fs::remove_dir(&unfinished).map_err(MaintenanceError::file(&unfinished))?;
     sync(&settings.data.dir)?;
     Ok(Position(manifest.head))
+}
+
+/// What is in the folder of a backup, but for what it says about itself.
+fn sums(folder: &Path, progress: Progress) -> Result<Vec<BackedUp>, MaintenanceError> {
+    let (mut paths, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(&next).map_err(MaintenanceError::file(&next))? {
+            let path = entry.map_err(MaintenanceError::file(&next))?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path != folder.join(MANIFEST) {
+                paths.push(path);
+            }
+        }
+    }
+    paths.sort();
+    let lengths = paths.iter().map(|path| path.metadata().map_or(0, |file| file.len()));
+    let phase = progress.phase("Checksums", lengths.sum());
+    let sum = |path: &PathBuf| {
+        let (bytes, blake3) = sum(path, &phase).map_err(MaintenanceError::file(path))?;
+        let path = path.strip_prefix(folder).unwrap_or(path).to_owned();
+        Ok(BackedUp { path, bytes, blake3 })
+    };
+    paths.iter().map(sum).collect()
+}
+
+/// The length of a file, and its checksum.
+fn sum(path: &Path, phase: &Phase) -> io::Result<(u64, String)> {
+    let (mut file, mut hasher, mut bytes) = (File::open(path)?, blake3::Hasher::new(), 0);
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok((bytes, hasher.finalize().to_hex().to_string())),
+            count => {
+                hasher.update(&chunk[..count]);
+                bytes += count as u64;
+                phase.advance(count as u64);
+            }
+        }
+    }
 }
 
 /// Has a file or a folder reach the disk.

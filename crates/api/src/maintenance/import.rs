@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ pub struct Imported {
 pub async fn import(settings: &Settings, from: &Path, progress: Progress) -> Result<Imported, MaintenanceError> {
     let total = prove(from, progress)?;
     let folder = Arc::new(DataFolder::open(&settings.data.dir)?);
-    let store = open_store(folder, settings, Arc::new(SystemClock))?;
+    let store = open_store(folder, settings, Arc::new(SystemClock), None)?;
     let done = append_all(&store, from, total, progress).await;
     store.control.close().await;
     done
@@ -51,7 +51,12 @@ pub async fn import(settings: &Settings, from: &Path, progress: Progress) -> Res
 
 /// Checks every line and every rule, and returns how many events there are.
 fn prove(from: &Path, progress: Progress) -> Result<u64, MaintenanceError> {
-    let length = from.metadata().map_err(MaintenanceError::file(from))?.len();
+    let file = from.metadata().map_err(MaintenanceError::file(from))?;
+    if !file.is_file() {
+        let problem = "this is no regular file: it is read twice, first to prove it";
+        return Err(MaintenanceError::file(from)(io::Error::other(problem)));
+    }
+    let length = file.len();
     let phase = progress.phase("Checking", length);
     let mut audit = LogAudit::new(Share::WHOLE, Checkpoints::default(), HashSet::new(), 0);
     let mut lines = Lines::open(from)?;
@@ -88,13 +93,13 @@ async fn append_all(
     let mut lines = Lines::open(from)?;
     let mut batch = Vec::new();
     let mut stored = Vec::new().into_iter();
-    let mut after = Position::START;
+    let (mut after, mut added) = (Position::START, 0);
     while let Some(event) = lines.next()? {
         if event.position > known {
             let is_last = event.remaining == 0;
             batch.push(event);
             if is_last && batch.len() >= BATCH {
-                append(store, std::mem::take(&mut batch), &lines, &phase).await?;
+                added += append(store, std::mem::take(&mut batch), &lines, &phase).await?;
             }
             continue;
         }
@@ -111,22 +116,29 @@ async fn append_all(
         }
         phase.advance(1);
     }
-    append(store, batch, &lines, &phase).await?;
+    added += append(store, batch, &lines, &phase).await?;
     if known.0 > total {
         return Err(lines.bad(format!("the store has {known} events, the file only {total}")));
     }
-    Ok(Imported { known: known.0, added: total - known.0 })
+    if known.0 + added != total {
+        let there = known.0 + added;
+        return Err(
+            lines.bad(format!("it ends at event {there} now, and had {total} when it was proved: it has changed"))
+        );
+    }
+    Ok(Imported { known: known.0, added })
 }
 
+/// Appends events, and returns how many there were.
 async fn append(
     store: &OpenedStore,
     batch: Vec<RecordedEvent>,
     lines: &Lines,
     phase: &crate::progress::Phase,
-) -> Result<(), MaintenanceError> {
+) -> Result<u64, MaintenanceError> {
     let count = batch.len() as u64;
     if count == 0 {
-        return Ok(());
+        return Ok(0);
     }
     let mut groups = Vec::new();
     let mut rest = batch.as_slice();
@@ -143,7 +155,7 @@ async fn append(
         Some(refused) => Err(lines.bad(format!("the store refuses a group: {refused:?}"))),
         None => {
             phase.advance(count);
-            Ok(())
+            Ok(count)
         }
     }
 }
@@ -176,7 +188,7 @@ fn parts_of(group: &[RecordedEvent]) -> Result<Vec<StreamAppend>, String> {
 struct Lines {
     path: PathBuf,
     source: BufReader<File>,
-    text: String,
+    text: Vec<u8>,
     line: u64,
     bytes: u64,
 }
@@ -185,21 +197,44 @@ impl Lines {
     fn open(path: &Path) -> Result<Self, MaintenanceError> {
         let file = File::open(path).map_err(MaintenanceError::file(path))?;
         let source = BufReader::with_capacity(1 << 20, file);
-        Ok(Self { path: path.to_owned(), source, text: String::new(), line: 0, bytes: 0 })
+        Ok(Self { path: path.to_owned(), source, text: Vec::new(), line: 0, bytes: 0 })
     }
 
     fn next(&mut self) -> Result<Option<RecordedEvent>, MaintenanceError> {
         self.text.clear();
-        let count = self.source.read_line(&mut self.text).map_err(MaintenanceError::file(&self.path))?;
+        let count = self.source.read_until(b'\n', &mut self.text).map_err(MaintenanceError::file(&self.path))?;
         if count == 0 {
             return Ok(None);
         }
         self.line += 1;
         self.bytes += count as u64;
-        read_line(&self.text).map(Some).map_err(|problem| self.bad(problem))
+        let text = str::from_utf8(&self.text).map_err(|error| self.bad(format!("this is no UTF-8: {error}")))?;
+        read_line(text).map(Some).map_err(|problem| self.bad(problem))
     }
 
     fn bad(&self, problem: String) -> MaintenanceError {
         MaintenanceError::BadLine { path: self.path.clone(), line: self.line, problem }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_has_changed_since_it_was_proved_is_no_success() {
+        let data = tempfile::tempdir().unwrap();
+        let mut settings = Settings::load(None).unwrap();
+        settings.data.dir = data.path().join("data");
+        let folder = Arc::new(DataFolder::open(&settings.data.dir).unwrap());
+        let store = open_store(folder, &settings, Arc::new(SystemClock), None).unwrap();
+        let file = data.path().join("log.jsonl");
+        std::fs::write(&file, "").unwrap();
+        let nothing = append_all(&store, &file, 0, Progress::hidden()).await.unwrap();
+        assert_eq!(nothing, Imported { known: 0, added: 0 });
+        let error = append_all(&store, &file, 5, Progress::hidden()).await.unwrap_err().to_string();
+        assert!(error.ends_with("it ends at event 0 now, and had 5 when it was proved: it has changed"), "{error}");
+        store.control.close().await;
     }
 }

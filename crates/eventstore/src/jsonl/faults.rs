@@ -184,7 +184,12 @@ fn open(folder: &Path, files: &FailingFiles) -> Option<Arc<JsonlEventStore>> {
     let settings = JsonlSettings { segment_bytes: 2_000, stream_files: false, ..JsonlSettings::default() };
     let folder = Arc::new(DataFolder::open(folder).unwrap());
     let clock = Arc::new(ManualClock::at(Timestamp::from_millis(0)));
-    JsonlEventStore::open_with(folder, &settings, clock, Box::new(files.clone())).ok()
+    JsonlEventStore::open_with(folder, &settings, clock, None, Box::new(files.clone())).ok()
+}
+
+/// Opens a store of small segments, on the file system as it is.
+pub(super) fn open_small(folder: &Path) -> Arc<JsonlEventStore> {
+    open(folder, &FailingFiles::new(Fault::Fails, u64::MAX)).unwrap()
 }
 
 async fn ids(store: &JsonlEventStore) -> BTreeSet<u128> {
@@ -192,12 +197,12 @@ async fn ids(store: &JsonlEventStore) -> BTreeSet<u128> {
     log.iter().map(|event| event.event_id.0.as_u128()).collect()
 }
 
-fn stock() -> StreamId {
+pub(super) fn stock() -> StreamId {
     StreamId::Inventory(StockId { product_id: ProductId::from_u128(1), store_id: StoreId::from_u128(1) })
 }
 
 /// Two events that are there together or not at all.
-fn group(number: u128, version: u64) -> AppendGroup {
+pub(super) fn group(number: u128, version: u64) -> AppendGroup {
     let event = Event::StockAdded { quantity: Quantity::new(1).unwrap(), reason: Reason::new("delivery").unwrap() };
     let new = |id: u128| NewEvent { event_id: EventId(Uuid::from_u128(id)), event: event.clone().into() };
     let events = vec![new(2 * number), new(2 * number + 1)];

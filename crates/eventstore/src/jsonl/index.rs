@@ -56,6 +56,8 @@ pub(super) struct Index {
     pub(super) segments: Segments,
     pub(super) head: Position,
     streams: HashMap<StreamId, Head>,
+    /// How many of them are of stocks.
+    pub(super) stock_count: usize,
     /// The mark at place `n` is of version `(n + 1) * MARK_EVERY`.
     marks: HashMap<StreamId, Vec<Mark>>,
     /// The place at `n` is of position `n * LOG_MARK_EVERY + 1`.
@@ -70,6 +72,9 @@ impl Index {
     /// Takes in the next event of the log.
     pub(super) fn add(&mut self, stream: StreamId, version: u64, place: Place, recorded_at: Timestamp) {
         self.head.0 += 1;
+        if version == 1 && stream.stock_id().is_some() {
+            self.stock_count += 1;
+        }
         self.streams.insert(stream, Head { version, place });
         if version.is_multiple_of(MARK_EVERY) {
             self.marks.entry(stream).or_default().push(Mark { place, recorded_at });

@@ -4,20 +4,15 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
 
 use inventory_application::Position;
 use inventory_application::ports::{RecordedEvent, StoreError};
 
 use super::index::Index;
 use super::reader::read_log;
-use super::recovery::{RecoveryError, recover, segment_path};
+use super::recovery::{RecoveryError, recover_beside_a_writer, segment_path};
 use super::snapshots::Snapshots;
 use crate::event_file::{EventFile, KeptState, SnapshotPlace};
-
-/// How often the journal is scanned again where it looked damaged: somebody may have been writing it.
-const SCANS_MAX: u32 = 5;
 
 /// Bytes that are copied at a time.
 const CHUNK: usize = 1 << 20;
@@ -42,18 +37,10 @@ impl JsonlEventFile {
         // The snapshots first: the events that they were taken after are in the journal then, whoever goes on writing.
         let kept = Snapshots::read_only(folder.join("snapshots"), closed_remembered).map_err(unavailable)?;
         let snapshots = Arc::new(kept.places());
-        let mut scans = 1;
-        let recovered = loop {
-            match recover(&folder.join("log")) {
-                Ok(recovered) => break recovered,
-                Err(RecoveryError::Damaged { .. }) if scans < SCANS_MAX => {
-                    scans += 1;
-                    thread::sleep(Duration::from_millis(50));
-                }
-                Err(damaged @ RecoveryError::Damaged { .. }) => return Err(StoreError::Damaged(Box::new(damaged))),
-                Err(failed @ RecoveryError::File { .. }) => return Err(StoreError::Unavailable(Box::new(failed))),
-            }
-        };
+        let recovered = recover_beside_a_writer(&folder.join("log")).map_err(|error| match error {
+            damaged @ RecoveryError::Damaged { .. } => StoreError::Damaged(Box::new(damaged)),
+            failed @ RecoveryError::File { .. } => StoreError::Unavailable(Box::new(failed)),
+        })?;
         let (index, kept) = (Arc::new(recovered.index), Arc::new(kept));
         Ok(Self { folder: folder.to_owned(), index, snapshots, kept })
     }

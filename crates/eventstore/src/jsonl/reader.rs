@@ -169,6 +169,22 @@ pub(super) fn stream_page(
     after: u64,
     last: u64,
 ) -> Result<Vec<RecordedEvent>, StoreError> {
+    let (mut page, mut decoder) = (Vec::new(), Decoder::default());
+    each_stream_line(segments, from, after, last, &mut |line, place| {
+        page.push(decoder.recorded(line, place)?);
+        Ok(())
+    })?;
+    Ok(page)
+}
+
+/// Hands over the lines of the events after version `after` and up to version `last` of the stream that `from` is further along.
+pub(super) fn each_stream_line(
+    segments: &Segments,
+    from: Head,
+    after: u64,
+    last: u64,
+    take: &mut dyn FnMut(&EventLine<'_>, Place) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let mut walk = Walk::new(segments, from);
     let mut places = Vec::new();
     while walk.at.version > after {
@@ -178,15 +194,15 @@ pub(super) fn stream_page(
             places.push(place);
         }
     }
-    let (mut buffer, mut decoder) = (Vec::new(), Decoder::default());
-    let read_one = |place: Place| {
+    let mut buffer = Vec::new();
+    for place in places.into_iter().rev() {
         line_at(segments.get(place.segment).ok_or_else(|| no_event(place))?, place, &mut buffer)?;
         match read(&buffer) {
-            Some(Line::Event(line)) => decoder.recorded(&line, place),
-            _ => Err(no_event(place)),
+            Some(Line::Event(line)) => take(&line, place)?,
+            _ => return Err(no_event(place)),
         }
-    };
-    places.into_iter().rev().map(read_one).collect()
+    }
+    Ok(())
 }
 
 /// The events that follow `after`, about `limit` of them, never a part of a group.

@@ -3,9 +3,12 @@
 //! Damage in the last batch drops that batch as a whole: nobody can tell a batch that was never finished from one that was
 //! damaged later. Damage anywhere else is no accident that a store may get over by itself: it refuses to open, and names
 //! the file and the line.
+//!
+//! Who reads beside the writer sees the last segment while it changes: the log ends for it where nothing whole was there yet, or
+//! where a segment that was listed goes on in one that wasn't.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -66,15 +69,34 @@ pub(super) fn segment_path(folder: &Path, number: u32) -> PathBuf {
     folder.join(format!("{number:08}.jsonl"))
 }
 
-/// Reads the journal in `folder`.
+/// Who else may write the journal while it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writer {
+    Nobody,
+    SomebodyElse,
+}
+
+/// Reads the journal in `folder`, which nobody else writes; it is empty where there is no folder.
 pub(super) fn recover(folder: &Path) -> Result<Recovered, RecoveryError> {
+    if !folder.exists() {
+        return recover_segments(folder, 0, Writer::Nobody);
+    }
+    recover_segments(folder, segment_count(folder)?, Writer::Nobody)
+}
+
+/// Reads the journal in `folder`, which somebody else may be writing, as far as it was whole at some moment since the call.
+pub(super) fn recover_beside_a_writer(folder: &Path) -> Result<Recovered, RecoveryError> {
+    recover_segments(folder, segment_count(folder)?, Writer::SomebodyElse)
+}
+
+fn recover_segments(folder: &Path, count: u32, writer: Writer) -> Result<Recovered, RecoveryError> {
     let mut recovered = Recovered { index: Index::default(), append_ids: AppendIds::new(), dropped: None };
-    let headers = headers(folder, segment_count(folder)?)?;
+    let headers = headers(folder, count)?;
     for header in &headers {
         recovered.index.segments.0.push(segment_of(folder, header)?);
     }
     for (place, header) in headers.iter().enumerate() {
-        Scan::new(folder, *header, headers.get(place + 1).copied())?.run(&mut recovered)?;
+        Scan::new(folder, *header, headers.get(place + 1).copied(), writer)?.run(&mut recovered)?;
     }
     Ok(recovered)
 }
@@ -92,23 +114,19 @@ fn headers(folder: &Path, count: u32) -> Result<Vec<Header>, RecoveryError> {
     }
 }
 
-/// How many segments there are; none may be missing in between.
+/// How many segments there are; none may be missing in between. A folder that is written may be listed with a file and without an
+/// older one, so each is asked for by its name.
 fn segment_count(folder: &Path) -> Result<u32, RecoveryError> {
     let failed = |source| RecoveryError::File { path: folder.to_owned(), source };
-    let mut numbers = Vec::new();
+    let mut count = 0;
     for entry in fs::read_dir(folder).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();
         let Some(stem) = name.to_str().and_then(|name| name.strip_suffix(".jsonl")) else { continue };
-        numbers.extend(stem.parse::<u32>().ok().filter(|_| stem.len() == 8));
+        count = stem.parse::<u32>().ok().filter(|_| stem.len() == 8).unwrap_or(0).max(count);
     }
-    numbers.sort_unstable();
-    match numbers.iter().zip(1..).find(|(number, expected)| *number != expected) {
-        Some((_, expected)) => Err(RecoveryError::Damaged {
-            path: segment_path(folder, expected),
-            line: 1,
-            problem: "the segment is missing".to_owned(),
-        }),
-        None => Ok(u32::try_from(numbers.len()).unwrap_or(u32::MAX)),
+    match (1..=count).map(|number| segment_path(folder, number)).find(|path| !path.exists()) {
+        Some(path) => Err(RecoveryError::Damaged { path, line: 1, problem: "the segment is missing".to_owned() }),
+        None => Ok(count),
     }
 }
 
@@ -147,8 +165,10 @@ fn read_header(folder: &Path, number: u32) -> Result<Header, RecoveryError> {
 
 /// The scan of one segment.
 struct Scan {
+    folder: PathBuf,
     path: PathBuf,
     number: u32,
+    writer: Writer,
     header: Header,
     /// The header of the segment after it.
     next: Option<Header>,
@@ -156,8 +176,9 @@ struct Scan {
     /// Where the line in hand starts, and its number.
     offset: usize,
     line: u64,
-    /// Where the batch in hand starts.
+    /// Where the batch in hand starts, and the number of its first line.
     batch: usize,
+    batch_line: u64,
     pending: Vec<Pending>,
 }
 
@@ -184,12 +205,13 @@ enum Next {
 }
 
 impl Scan {
-    fn new(folder: &Path, header: Header, next: Option<Header>) -> Result<Self, RecoveryError> {
+    fn new(folder: &Path, header: Header, next: Option<Header>, writer: Writer) -> Result<Self, RecoveryError> {
         let path = segment_path(folder, header.segment);
         let bytes = fs::read(&path).map_err(|source| RecoveryError::File { path: path.clone(), source })?;
         let start = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| end + 1);
-        let number = header.segment;
-        Ok(Self { path, number, header, next, bytes, offset: start, line: 2, batch: start, pending: Vec::new() })
+        let (folder, number) = (folder.to_owned(), header.segment);
+        let (offset, line, batch, batch_line, pending) = (start, 2, start, 2, Vec::new());
+        Ok(Self { folder, path, number, writer, header, next, bytes, offset, line, batch, batch_line, pending })
     }
 
     fn run(mut self, recovered: &mut Recovered) -> Result<(), RecoveryError> {
@@ -208,11 +230,27 @@ impl Scan {
             Some(next) => usize::try_from(next.previous_end).unwrap_or(usize::MAX).min(self.bytes.len()),
             None => self.bytes.len(),
         };
+        let mut read_again = None;
+        while let Some(problem) = self.take_in(recovered, limit)? {
+            // The start of a batch may have been read before it was written, and the next batch after that.
+            let may_be_too_early = self.writer == Writer::SomebodyElse && self.next.is_none();
+            if may_be_too_early && read_again != Some(self.batch) && self.has_later_commit() {
+                read_again = Some(self.batch);
+                self.read_again()?;
+            } else {
+                return self.damage(recovered, limit, problem);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in batches until the segment ends; says what is wrong where it doesn't end well.
+    fn take_in(&mut self, recovered: &mut Recovered, limit: usize) -> Result<Option<&'static str>, RecoveryError> {
         while self.offset < limit {
             match self.next_line(limit) {
                 Next::Event(pending, position, next) => {
                     if position != recovered.index.head.0 + self.pending.len() as u64 + 1 {
-                        return self.damage(recovered, limit, "its position doesn't follow the one before");
+                        return Ok(Some("its position doesn't follow the one before"));
                     }
                     self.pending.push(pending);
                     self.offset = next;
@@ -220,27 +258,43 @@ impl Scan {
                 }
                 Next::Commit(commit, next) => {
                     if !self.fits(&commit, recovered.index.head) {
-                        return self.damage(recovered, limit, "the commit doesn't fit its batch");
+                        return Ok(Some("the commit doesn't fit its batch"));
                     }
                     self.commit(&commit, recovered)?;
                     self.offset = next;
-                    self.batch = next;
                     self.line += 1;
+                    (self.batch, self.batch_line) = (self.offset, self.line);
+                    let segment = usize::try_from(self.number - 1).unwrap_or(0);
                     recovered.index.extend_segment(segment, next as u64);
                 }
                 // Only the last segment is read so far: the others end where the next one says.
                 Next::Continued(number) if self.pending.is_empty() => {
+                    if self.writer == Writer::SomebodyElse && segment_path(&self.folder, number).exists() {
+                        return Ok(None); // It wasn't there yet when the segments were counted.
+                    }
                     return Err(self.damaged(format!("the log goes on in segment {number}, which is missing")));
                 }
-                Next::End if self.next.is_none() && self.pending.is_empty() => return Ok(()),
-                Next::Continued(_) | Next::End => return self.damage(recovered, limit, "the batch has no end"),
-                Next::Damage(problem) => return self.damage(recovered, limit, problem),
+                Next::End if self.next.is_none() && self.pending.is_empty() => return Ok(None),
+                Next::Continued(_) | Next::End => return Ok(Some("the batch has no end")),
+                Next::Damage(problem) => return Ok(Some(problem)),
             }
         }
         if !self.pending.is_empty() {
-            return self.damage(recovered, limit, "the batch has no end");
+            return Ok(Some("the batch has no end"));
         }
-        self.check_behind(limit)
+        self.check_behind(limit)?;
+        Ok(None)
+    }
+
+    /// Goes back to the start of the batch in hand, with what is in the file by now.
+    fn read_again(&mut self) -> Result<(), RecoveryError> {
+        let failed = |source| RecoveryError::File { path: self.path.clone(), source };
+        let mut file = File::open(&self.path).map_err(failed)?;
+        file.seek(SeekFrom::Start(self.batch as u64)).map_err(failed)?;
+        file.read_exact(&mut self.bytes[self.batch..]).map_err(failed)?;
+        (self.offset, self.line) = (self.batch, self.batch_line);
+        self.pending.clear();
+        Ok(())
     }
 
     /// What a segment has behind its end, where another one follows it: the mark, or as much of it as was written before the machine
@@ -343,4 +397,67 @@ pub(super) fn parse_moment(text: &str) -> Option<Timestamp> {
 /// Segments are smaller than 4 GiB.
 pub(super) fn offset32(offset: usize) -> u32 {
     u32::try_from(offset).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+mod tests {
+    use inventory_application::ports::EventStore;
+
+    use super::super::faults::{group, open_small, stock};
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_segment_that_rolls_over_during_a_scan_beside_the_writer_is_no_damage() {
+        let (folder, log) = written(12).await;
+        let count = segment_count(&log).unwrap();
+        assert!(count > 3, "only {count} segments");
+        let mut heads = Vec::new();
+        for listed in 1..=count {
+            let seen = recover_segments(&log, listed, Writer::SomebodyElse).unwrap();
+            assert_eq!((seen.index.stream(stock()).version, seen.dropped), (seen.index.head.0, None));
+            heads.push(seen.index.head.0);
+        }
+        assert!(heads.is_sorted() && heads.last() == Some(&24), "{heads:?}");
+        let refused = recover_segments(&log, count - 1, Writer::Nobody).err().unwrap().to_string();
+        assert!(refused.contains("which is missing"), "an owner knows of all: {refused}");
+        fs::remove_file(segment_path(&log, count)).unwrap();
+        let refused = recover_beside_a_writer(&log).err().unwrap().to_string();
+        assert!(refused.contains(&format!("segment {count}, which is missing")), "{refused}");
+        drop(folder);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_was_read_before_it_was_written_is_read_again_beside_a_writer() {
+        let (_folder, log) = written(3).await;
+        let header = read_header(&log, 1).unwrap();
+        let scanned = |writer| {
+            let mut recovered = Recovered { index: Index::default(), append_ids: AppendIds::new(), dropped: None };
+            recovered.index.segments.0.push(segment_of(&log, &header).unwrap());
+            let mut scan = Scan::new(&log, header, None, writer).unwrap();
+            let start = scan.offset;
+            scan.bytes[start + 40..start + 200].fill(0); // The first batch is not there yet, the second is.
+            scan.run(&mut recovered).map(|()| recovered.index.head.0)
+        };
+        assert!(scanned(Writer::SomebodyElse).unwrap() >= 4);
+        assert!(scanned(Writer::Nobody).is_err());
+        let path = segment_path(&log, 1);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[150] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        assert!(recover_beside_a_writer(&log).is_err(), "what stays damaged is");
+    }
+
+    /// A journal of so many batches, and the folder that its segments are in.
+    async fn written(batches: u128) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open_small(folder.path());
+        for number in 0..batches {
+            let version = u64::try_from(2 * number).unwrap();
+            store.append(Arc::new(vec![group(number, version)])).await.unwrap();
+        }
+        store.close().await;
+        let log = folder.path().join("events/log");
+        (folder, log)
+    }
 }

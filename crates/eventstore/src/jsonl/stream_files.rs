@@ -1,13 +1,18 @@
 //! A readable file for each stock, written behind the journal: one event a line, for `less` and `jq`.
 //!
 //! The service never reads them. They are not synced, and made anew from the journal when in doubt: after a crash of the machine,
-//! or when what says how far they are is gone. After a crash of the process alone they go on where they were, each cut back to
-//! what is known to be in it.
+//! when what says how far they are is gone, or when there are not as many at a start as there are stocks. After a crash of the
+//! process alone they go on where they were, each cut back to what is known to be in it.
+//!
+//! What is promised: when a stock's next event is written, its file ends with the one before it, whatever somebody has done to the
+//! file; where it doesn't, the stock's file is made anew. What somebody has changed further up in a file, or in one whose stock
+//! stands still, is not looked for: remove the file and start the service again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
 use std::ops::Range;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -17,11 +22,14 @@ use std::time::Duration;
 use inventory_application::ports::StoreError;
 use inventory_application::{Position, StreamId};
 use lru::LruCache;
+use memchr::memrchr;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::index::Index;
-use super::reader::each_line;
+use super::line::EventLine;
+use super::reader::{each_line, each_stream_line};
+use crate::lost_events::Seen;
 
 /// What says how far the files are.
 const CHECKPOINT: &str = "streams.checkpoint";
@@ -32,6 +40,12 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// Events that are taken from the journal at a time.
 const PAGE: usize = 16_384;
 
+/// Events of one stock that are taken from the journal at a time, when its file is made anew.
+const STOCK_PAGE: u64 = 4_096;
+
+/// What is read of a file's end at first, to find its last event.
+const TAIL_BYTES: u64 = 8_192;
+
 /// How long the writer waits between looks for new events, and after a failure.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -40,6 +54,17 @@ const PAUSE: Duration = Duration::from_millis(50);
 struct Checkpoint {
     position: u64,
     boot_id: String,
+}
+
+/// How far the files in this folder are, if it is known: only what was acknowledged is written.
+pub(super) fn written(folder: &Path) -> Option<Seen> {
+    let by = folder.join(CHECKPOINT);
+    let position = Position(checkpoint(&by)?.position);
+    Some(Seen { by, position })
+}
+
+fn checkpoint(path: &Path) -> Option<Checkpoint> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
 /// The thread that writes the files.
@@ -60,27 +85,15 @@ impl StreamFiles {
         let (stop, failure) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(None)));
         let (stopped, said) = (Arc::clone(&stop), Arc::clone(&failure));
         let thread = thread::Builder::new().name("stream-files".into()).spawn(move || {
-            let mut writer = Writer {
-                folder,
-                page: Page::default(),
-                open_max,
-                open: LruCache::unbounded(),
-                cut: HashSet::new(),
-                position: 0,
-            };
+            let mut writer =
+                Writer { folder, index, page: Page::default(), open_max, open: LruCache::unbounded(), position: 0 };
             let mut is_ready = false;
             loop {
                 // Before the look: what is acknowledged until a stop is still written.
                 let is_last = stopped.load(Ordering::SeqCst);
                 let head = *appended.borrow();
-                let done = if is_ready { Ok(()) } else { writer.resume(head) };
-                let done = done.and_then(|()| {
-                    is_ready = true;
-                    writer.follow(&index)
-                });
-                if done.is_err() {
-                    is_ready = false; // Whatever was half written is cut back.
-                }
+                let done = if is_ready { writer.follow().map(drop) } else { writer.resume(head) };
+                is_ready = done.is_ok(); // If not, whatever was half written is cut back.
                 *said.lock().unwrap_or_else(PoisonError::into_inner) = done.err().map(|error| error.to_string());
                 if is_last {
                     return;
@@ -110,8 +123,8 @@ impl StreamFiles {
 #[derive(Default)]
 struct Page {
     text: Vec<u8>,
-    /// Where each stream's lines are in the text.
-    pieces: HashMap<StreamId, Vec<Range<usize>>>,
+    /// Each stream's first version, and where its lines are in the text.
+    pieces: HashMap<StreamId, (u64, Vec<Range<usize>>)>,
     /// One stream's lines, where they are not in one piece.
     together: Vec<u8>,
 }
@@ -122,110 +135,158 @@ impl Page {
         self.pieces.clear();
     }
 
-    fn add(&mut self, stream: StreamId, shown: &[u8]) {
+    fn add(&mut self, line: &EventLine<'_>) {
         let start = self.text.len();
-        self.text.push(b'{');
-        self.text.extend(shown);
-        self.text.push(b'\n');
-        let pieces = self.pieces.entry(stream).or_default();
+        show(&mut self.text, line);
+        let (_, pieces) = self.pieces.entry(line.stream).or_insert((line.version, Vec::new()));
         match pieces.last_mut() {
             Some(last) if last.end == start => last.end = self.text.len(),
             _ => pieces.push(start..self.text.len()),
         }
     }
 
-    fn each_stream(&mut self, mut write: impl FnMut(StreamId, &[u8]) -> io::Result<()>) -> io::Result<()> {
-        for (stream, pieces) in &self.pieces {
+    fn each_stream(&mut self, mut write: impl FnMut(StreamId, u64, &[u8]) -> io::Result<()>) -> io::Result<()> {
+        for (stream, (first, pieces)) in &self.pieces {
             if let [piece] = &pieces[..] {
-                write(*stream, &self.text[piece.clone()])?;
+                write(*stream, *first, &self.text[piece.clone()])?;
             } else {
                 self.together.clear();
                 pieces.iter().for_each(|piece| self.together.extend(&self.text[piece.clone()]));
-                write(*stream, &self.together)?;
+                write(*stream, *first, &self.together)?;
             }
         }
         Ok(())
     }
+}
+
+/// Writes an event as people see it behind what is in `out`.
+fn show(out: &mut Vec<u8>, line: &EventLine<'_>) {
+    out.push(b'{');
+    out.extend(line.shown);
+    out.push(b'\n');
 }
 
 struct Writer {
     folder: PathBuf,
+    index: Arc<RwLock<Index>>,
     page: Page,
     open_max: usize,
-    open: LruCache<StreamId, File>,
-    /// Streams whose files have been cut back since the start.
-    cut: HashSet<StreamId>,
+    open: LruCache<StreamId, OpenFile>,
     position: u64,
 }
 
+/// A file that is written, and where it ends.
+struct OpenFile {
+    file: File,
+    end: u64,
+}
+
 impl Writer {
-    /// Finds out how far the files are; starts anew when in doubt.
+    /// Finds out how far the files are, and writes what is missing; starts anew when in doubt.
     fn resume(&mut self, head: Position) -> io::Result<()> {
         self.open.clear();
-        self.cut.clear();
-        let known = fs::read(self.folder.join(CHECKPOINT)).ok();
-        let known: Option<Checkpoint> = known.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let known = checkpoint(&self.folder.join(CHECKPOINT));
         match known.filter(|known| known.boot_id == boot_id() && known.position <= head.0) {
             Some(known) => self.position = known.position,
-            None => {
-                for entry in fs::read_dir(&self.folder)? {
-                    let path = entry?.path();
-                    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-                    if name.strip_suffix(".jsonl").is_some_and(|stem| stem.starts_with("inventory-")) {
-                        fs::remove_file(path)?;
-                    }
-                }
-                self.position = 0;
-            }
+            None => self.start_anew()?,
+        }
+        if self.follow()? != self.files()?.len() {
+            self.start_anew()?;
+            self.follow()?;
         }
         Ok(())
     }
 
-    /// Writes all that is acknowledged and not written yet.
-    fn follow(&mut self, index: &RwLock<Index>) -> io::Result<()> {
+    fn start_anew(&mut self) -> io::Result<()> {
+        self.open.clear();
+        self.position = 0;
+        self.keep_checkpoint()?; // Before they are gone: a kill in between must not leave what isn't there any more.
+        self.files()?.iter().try_for_each(fs::remove_file)
+    }
+
+    /// The files that there are.
+    fn files(&self) -> io::Result<Vec<PathBuf>> {
+        let is_one = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            name.strip_suffix(".jsonl").is_some_and(|stem| stem.starts_with("inventory-"))
+        };
+        let paths = fs::read_dir(&self.folder)?.map(|entry| Ok(entry?.path()));
+        Ok(paths.collect::<io::Result<Vec<_>>>()?.into_iter().filter(is_one).collect())
+    }
+
+    /// Writes all that is acknowledged and not written yet, and returns how many stocks there are by then.
+    fn follow(&mut self) -> io::Result<usize> {
         loop {
             let mut page = std::mem::take(&mut self.page);
             page.clear();
             let (mut count, mut last) = (0, self.position);
-            let from = index.read().unwrap_or_else(PoisonError::into_inner).log_from(Position(self.position));
+            let (from, stocks) = {
+                let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+                (index.log_from(Position(self.position)), index.stock_count)
+            };
             if let Some((place, segments)) = from {
                 let read = each_line(&segments, place, Position(self.position), &mut |line, _| {
                     if line.stream.stock_id().is_some() {
-                        page.add(line.stream, line.shown);
+                        page.add(line);
                     }
                     (count, last) = (count + 1, line.position.0);
                     Ok(count < PAGE)
                 });
-                read.map_err(|error: StoreError| io::Error::other(error.to_string()))?;
+                read.map_err(|error| other(&error))?;
             }
-            page.each_stream(|stream, text| self.write(stream, text))?;
+            page.each_stream(|stream, first, text| self.write(stream, first, text))?;
             self.page = page;
             if count == 0 {
-                return Ok(());
+                return Ok(stocks);
             }
             self.position = last;
             self.keep_checkpoint()?;
         }
     }
 
-    fn write(&mut self, stream: StreamId, text: &[u8]) -> io::Result<()> {
-        if !self.open.contains(&stream) {
-            let path = self.folder.join(format!("{stream}.jsonl"));
-            let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
-            if self.cut.insert(stream) {
-                cut_back(&mut file, self.position)?;
-            } else {
-                file.seek(SeekFrom::End(0))?;
-            }
-            self.open.put(stream, file);
+    /// Writes a stock's events from version `first` on behind those that its file has.
+    fn write(&mut self, stream: StreamId, first: u64, text: &[u8]) -> io::Result<()> {
+        let is_as_it_was =
+            |open: &OpenFile| open.file.metadata().is_ok_and(|file| (file.len(), file.nlink() > 0) == (open.end, true));
+        if !self.open.get(&stream).is_some_and(is_as_it_was) {
+            let open = self.open(stream, first)?;
+            self.open.put(stream, open);
             while self.open.len() > self.open_max {
                 self.open.pop_lru();
             }
         }
         match self.open.get_mut(&stream) {
-            Some(file) => file.write_all(text),
+            Some(open) => open.add(text),
             None => Ok(()),
         }
+    }
+
+    /// Opens a stock's file where its next event has version `first`: cut back to what is known to be in it, made anew where that
+    /// doesn't end with the event before.
+    fn open(&self, stream: StreamId, first: u64) -> io::Result<OpenFile> {
+        let path = self.folder.join(format!("{stream}.jsonl"));
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
+        let (end, version) = last_event(&file, self.position)?;
+        let is_sound = version + 1 == first;
+        let mut open = OpenFile { end: if is_sound { end } else { 0 }, file };
+        open.file.set_len(open.end)?;
+        let (mut after, mut text) = (if is_sound { version } else { 0 }, Vec::new());
+        while after + 1 < first {
+            let last = (after + STOCK_PAGE).min(first - 1);
+            let (from, segments) = {
+                let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+                (index.back_from_version(stream, last), index.segments.clone())
+            };
+            text.clear();
+            let read = each_stream_line(&segments, from, after, last, &mut |line, _| {
+                show(&mut text, line);
+                Ok(())
+            });
+            read.map_err(|error| other(&error))?;
+            open.add(&text)?;
+            after = last;
+        }
+        Ok(open)
     }
 
     fn keep_checkpoint(&self) -> io::Result<()> {
@@ -236,29 +297,53 @@ impl Writer {
     }
 }
 
-/// Cuts off what stands in the file behind the last event at `position` or before, and goes to its end.
-fn cut_back(file: &mut File, position: u64) -> io::Result<()> {
-    let mut text = Vec::new();
-    file.read_to_end(&mut text)?;
-    let mut end = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
-    while end > 0 {
-        let start = text[..end - 1].iter().rposition(|byte| *byte == b'\n').map_or(0, |before| before + 1);
-        if position_of(&text[start..end]).is_some_and(|of| of <= position) {
-            break;
-        }
-        end = start;
+impl OpenFile {
+    fn add(&mut self, text: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(text, self.end)?;
+        self.end += text.len() as u64;
+        Ok(())
     }
-    file.set_len(end as u64)?;
-    file.seek(SeekFrom::Start(end as u64))?;
-    Ok(())
 }
 
-fn position_of(line: &[u8]) -> Option<u64> {
-    #[derive(Deserialize)]
-    struct Event {
-        position: u64,
+fn other(error: &StoreError) -> io::Error {
+    io::Error::other(error.to_string())
+}
+
+/// Where the last event at `position` or before ends in the file, and its version; zeros where there is none.
+fn last_event(file: &File, position: u64) -> io::Result<(u64, u64)> {
+    let length = file.metadata()?.len();
+    let (mut wanted, mut text) = (TAIL_BYTES, Vec::new());
+    loop {
+        let start = length.saturating_sub(wanted);
+        text.resize(usize::try_from(length - start).unwrap_or(usize::MAX), 0);
+        file.read_exact_at(&mut text, start)?;
+        let mut end = memrchr(b'\n', &text).map_or(0, |last| last + 1);
+        while end > 0 {
+            let line = match memrchr(b'\n', &text[..end - 1]) {
+                Some(before) => before + 1,
+                None if start == 0 => 0,
+                None => break, // It starts further up.
+            };
+            if let Some(event) = event_of(&text[line..end]).filter(|event| event.position <= position) {
+                return Ok((start + end as u64, event.version));
+            }
+            end = line;
+        }
+        if start == 0 {
+            return Ok((0, 0));
+        }
+        wanted *= 8;
     }
-    serde_json::from_slice::<Event>(line).ok().map(|event| event.position)
+}
+
+#[derive(Deserialize)]
+struct ShownEvent {
+    position: u64,
+    version: u64,
+}
+
+fn event_of(line: &[u8]) -> Option<ShownEvent> {
+    serde_json::from_slice(line).ok()
 }
 
 fn boot_id() -> String {
