@@ -38,6 +38,19 @@ async fn a_dropped_store_opens_again_with_all_that_it_had() {
     }
 }
 
+/// The places in a batch are written anew for the segment that it gets, and may take more digits there.
+#[tokio::test]
+async fn batches_that_are_larger_than_a_segment_fit_into_the_tenth_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 600);
+    for batch in 0..12 {
+        let groups = (batch * 800..(batch + 1) * 800).map(|version| added(1, version)).collect();
+        store.append(Arc::new(groups)).await.unwrap();
+    }
+    drop(store);
+    assert_eq!(open(folder.path(), 600).head().await.unwrap(), Position(9_600));
+}
+
 #[tokio::test]
 async fn nobody_else_opens_the_folder_of_a_store() {
     let folder = tempfile::tempdir().unwrap();

@@ -26,6 +26,9 @@ use crate::event_codec::{MetadataEncoder, rfc3339};
 /// A header is shorter than this.
 const HEADER_BYTES_MAX: u64 = 512;
 
+/// A segment's number and an offset have at most so many digits.
+const PLACE_DIGITS_MAX: u64 = 20;
+
 /// Zeros are written so many at a time, where a dropped batch stood.
 static ZEROS: [u8; 65_536] = [0; 65_536];
 
@@ -142,7 +145,9 @@ impl Journal {
         }
         let room = self.open.as_ref().map_or(0, |open| open.bytes.saturating_sub(self.end + MARK_BYTES));
         if self.buffer.len() as u64 > room {
-            let bytes = self.segment_bytes.max(self.buffer.len() as u64 + HEADER_BYTES_MAX + MARK_BYTES);
+            // The batch is encoded again for its new place, which may take more digits.
+            let longer = (encoded.added.len() as u64 + 1) * PLACE_DIGITS_MAX;
+            let bytes = self.segment_bytes.max(self.buffer.len() as u64 + longer + HEADER_BYTES_MAX + MARK_BYTES);
             if bytes > u64::from(u32::MAX) {
                 let problem = format!("a batch of {} bytes is larger than a segment can be", self.buffer.len());
                 return Err(StoreError::Unavailable(problem.into()));
