@@ -9,6 +9,7 @@ use actix_web::http::StatusCode;
 use inventory_application::{Condition, StockAnswer};
 use inventory_domain::inventory::Command;
 use inventory_domain::{HoldFor, Quantity, Reason, StockId, StockQuantity, Timestamp};
+use memchr::memmem;
 use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -104,7 +105,7 @@ impl BatchCommand {
         check_object(written.get().as_bytes())?;
         match serde_json::from_str::<AnyCommand<'_>>(written.get()) {
             // What is null isn't told from what is absent here, though it may be a field that the command hasn't.
-            Ok(any) if !written.get().contains("null") => match any.into_command(keys)? {
+            Ok(any) if memmem::find(written.get().as_bytes(), b"null").is_none() => match any.into_command(keys)? {
                 Some(command) => Ok(command),
                 None => read_slowly(written, keys),
             },

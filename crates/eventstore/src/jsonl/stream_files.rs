@@ -190,7 +190,8 @@ impl Writer {
             Some(known) => self.position = known.position,
             None => self.start_anew()?,
         }
-        if self.follow()? != self.files()?.len() {
+        let stocks = self.follow()?;
+        if self.files()?.try_fold(0, |count, path| path.map(|_| count + 1))? != stocks {
             self.start_anew()?;
             self.follow()?;
         }
@@ -201,17 +202,17 @@ impl Writer {
         self.open.clear();
         self.position = 0;
         self.keep_checkpoint()?; // Before they are gone: a kill in between must not leave what isn't there any more.
-        self.files()?.iter().try_for_each(fs::remove_file)
+        self.files()?.try_for_each(|path| fs::remove_file(path?))
     }
 
-    /// The files that there are.
-    fn files(&self) -> io::Result<Vec<PathBuf>> {
+    /// The files that there are, one after the other: there may be a million.
+    fn files(&self) -> io::Result<impl Iterator<Item = io::Result<PathBuf>> + use<>> {
         let is_one = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             name.strip_suffix(".jsonl").is_some_and(|stem| stem.starts_with("inventory-"))
         };
         let paths = fs::read_dir(&self.folder)?.map(|entry| Ok(entry?.path()));
-        Ok(paths.collect::<io::Result<Vec<_>>>()?.into_iter().filter(is_one).collect())
+        Ok(paths.filter(move |path| path.as_ref().map_or(true, is_one)))
     }
 
     /// Writes all that is acknowledged and not written yet, and returns how many stocks there are by then.
