@@ -1,13 +1,11 @@
 //! What a request comes to by the states that the loop holds: drafts of groups, and answers. Nothing is changed here.
 
 use inventory_domain::inventory::{self, Command, Rejection};
-use inventory_domain::{
-    DomainEvent, Inventory, OrderId, ReservationId, StockId, Timestamp, TransferId, order, transfer,
-};
+use inventory_domain::{DomainEvent, OrderId, ReservationId, StockId, Timestamp, TransferId, order, transfer};
 
 use super::request::{Answer, Ask, CommandError, OrderAnswer, Shortfall, StockAnswer, TransferAnswer};
 use super::waiting::{Recalled, Waiting};
-use super::working_states::WorkingStates;
+use super::working_states::{Aggregate, WorkingState, WorkingStates};
 use crate::ports::StoreError;
 use crate::{Position, StreamId};
 
@@ -55,9 +53,9 @@ pub(super) fn needs(waiting: &Waiting, states: &mut WorkingStates, needs: &mut V
     };
     match &waiting.request.ask {
         Ask::Level(stock_id) => need(states, (*stock_id).into()),
-        Ask::Stock { stock_id, command, is_fresh } => match states.inventory(*stock_id) {
+        Ask::Stock { stock_id, command, is_fresh } => match states.get((*stock_id).into()) {
             None => need(states, (*stock_id).into()),
-            Some(inventory) => needs.extend(recall_needed(*stock_id, inventory, command, *is_fresh, waiting.recalled)),
+            Some(state) => needs.extend(recall_needed(*stock_id, state, command, *is_fresh, waiting.recalled)),
         },
         Ask::Order { order_id, command, .. } => {
             need(states, (*order_id).into());
@@ -86,20 +84,22 @@ pub(super) fn needs(waiting: &Waiting, states: &mut WorkingStates, needs: &mut V
 /// What the read side has to be asked where the stock may have had the command's reservation and forgotten it.
 fn recall_needed(
     stock_id: StockId,
-    inventory: &Inventory,
+    state: &WorkingState,
     command: &Command,
     is_fresh: bool,
     recalled: Option<Recalled>,
 ) -> Option<Need> {
-    let id = command.reservation_id().filter(|id| !is_fresh && is_forgotten(inventory, *id, recalled))?;
-    Some(Need::Reservation(stock_id, id, inventory.forgotten_version()))
+    let id = command.reservation_id().filter(|id| !is_fresh && is_forgotten(state, *id, recalled))?;
+    Some(Need::Reservation(stock_id, id, state.forgotten_version()))
 }
 
 /// Whether the stock may have had this reservation and forgotten it, for all that is known.
-fn is_forgotten(inventory: &Inventory, id: ReservationId, recalled: Option<Recalled>) -> bool {
-    inventory.forgotten_version() > recalled.map_or(0, |recalled| recalled.version)
+fn is_forgotten(state: &WorkingState, id: ReservationId, recalled: Option<Recalled>) -> bool {
+    let Aggregate::Inventory(inventory) = &state.aggregate else { return false };
+    state.forgotten_version() > recalled.map_or(0, |recalled| recalled.version)
         && inventory.reservation(id).is_none()
         && inventory.closing(id).is_none()
+        && state.closing_ahead(id).is_none()
 }
 
 /// Decides a request at `clock`, or says what it has to wait for.
@@ -118,10 +118,8 @@ pub(super) fn draft(waiting: &Waiting, states: &mut WorkingStates, clock: Timest
             Ok(Draft { parts: vec![(stream, Vec::new())], recorded_at: clock.max(recorded_at), verdict })
         }
         Ask::Stock { stock_id, command, is_fresh } => {
-            // Asked again: what was decided since in the same batch may have pushed the reservation out of the stock's memory.
-            let recall = states
-                .inventory(*stock_id)
-                .and_then(|inventory| recall_needed(*stock_id, inventory, command, *is_fresh, waiting.recalled));
+            // Asked again: a batch in between may have pushed the reservation out of the stock's memory.
+            let recall = recall_needed(*stock_id, state, command, *is_fresh, waiting.recalled);
             match recall {
                 Some(need) => Err(Undecided::Needs(vec![need])),
                 None => draft_stock(*stock_id, command, waiting.recalled, states, clock),
@@ -147,11 +145,13 @@ fn draft_stock(
     clock: Timestamp,
 ) -> Result<Draft, Undecided> {
     let stream = stock_id.into();
-    let Some(inventory) = states.inventory(stock_id) else { return Err(Undecided::Needs(vec![Need::Stream(stream)])) };
+    let missing = || Undecided::Needs(vec![Need::Stream(stream)]);
+    let state = states.get(stream).ok_or_else(missing)?;
+    let Aggregate::Inventory(inventory) = &state.aggregate else { return Err(missing()) };
     let recorded_at = inventory.moment(clock);
     let refused = |error: CommandError| Draft { parts: vec![(stream, Vec::new())], recorded_at, verdict: Err(error) };
     if let Some(id) = command.reservation_id()
-        && let Some(closing) = recalled.and_then(|recalled| recalled.closing)
+        && let Some(closing) = state.closing_ahead(id).or(recalled.and_then(|recalled| recalled.closing))
         && inventory.reservation(id).is_none()
         && inventory.closing(id).is_none()
     {

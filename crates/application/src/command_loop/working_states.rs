@@ -1,6 +1,11 @@
 //! The aggregates that the loop holds in memory.
 
-use inventory_domain::{DomainEvent, Inventory, Order, OrderId, StockId, Timestamp, Transfer, TransferId};
+use std::collections::HashMap;
+
+use inventory_domain::inventory::Closing;
+use inventory_domain::{
+    DomainEvent, Inventory, Order, OrderId, ReservationId, StockId, Timestamp, Transfer, TransferId,
+};
 use inventory_domain::{inventory, order, transfer};
 use lru::LruCache;
 
@@ -18,6 +23,8 @@ pub(super) struct WorkingState {
     snapshot_version: u64,
     /// Whether the batch in hand is to take a snapshot of it.
     is_noted: bool,
+    /// What was closed after the durable version, and at which version: the state itself may have forgotten it already.
+    closed_ahead: HashMap<ReservationId, (Closing, u64)>,
 }
 
 /// The state of whatever a stream is the stream of.
@@ -71,6 +78,25 @@ impl WorkingState {
     pub(super) fn run_ahead(&mut self, events: &[DomainEvent], recorded_at: Timestamp) {
         for event in events {
             self.aggregate.fold(event, recorded_at);
+            if let (Aggregate::Inventory(inventory), Some(id)) = (&self.aggregate, maybe_closed(event))
+                && let Some(closing) = inventory.closing(id)
+            {
+                self.closed_ahead.insert(id, (closing, inventory.version()));
+            }
+        }
+    }
+
+    /// How a reservation ended that was closed after the durable version.
+    pub(super) fn closing_ahead(&self, id: ReservationId) -> Option<Closing> {
+        self.closed_ahead.get(&id).map(|(closing, _)| *closing)
+    }
+
+    /// What has to be asked elsewhere about a reservation: what was closed at this version or before, and may be forgotten. It is a
+    /// durable version: whatever was closed after that is known here.
+    pub(super) fn forgotten_version(&self) -> u64 {
+        match &self.aggregate {
+            Aggregate::Inventory(inventory) => inventory.forgotten_version().min(self.durable_version),
+            Aggregate::Order(_) | Aggregate::Transfer(_) => 0,
         }
     }
 
@@ -83,6 +109,12 @@ impl WorkingState {
     pub(super) fn stand(&mut self, events: u64, position: Position) {
         self.durable_version += events;
         self.position = position;
+        let durable = self.durable_version;
+        if self.is_ahead() {
+            self.closed_ahead.retain(|_, (_, version)| *version > durable);
+        } else {
+            self.closed_ahead = HashMap::new();
+        }
     }
 
     /// Whether a snapshot becomes due: after `every_events`, and half as many as the state has live reservations, so that what is
@@ -110,6 +142,17 @@ impl WorkingState {
     /// Where the state of this version stands, if that is what is durable.
     pub(super) fn position_of(&self, version: u64) -> Option<Position> {
         (self.durable_version == version).then_some(self.position)
+    }
+}
+
+/// The reservation that an event may have closed.
+fn maybe_closed(event: &DomainEvent) -> Option<ReservationId> {
+    match event {
+        DomainEvent::Inventory(
+            inventory::Event::StockCommitted { reservation_id, .. }
+            | inventory::Event::StockReleased { reservation_id, .. },
+        ) => Some(*reservation_id),
+        DomainEvent::Inventory(_) | DomainEvent::Order(_) | DomainEvent::Transfer(_) => None,
     }
 }
 
@@ -176,7 +219,8 @@ impl WorkingStates {
             aggregate.fold(&past.event, past.recorded_at);
         }
         let durable_version = aggregate.version();
-        let state = WorkingState { aggregate, position, durable_version, snapshot_version, is_noted: false };
+        let (is_noted, closed_ahead) = (false, HashMap::new());
+        let state = WorkingState { aggregate, position, durable_version, snapshot_version, is_noted, closed_ahead };
         self.states.put(stream, state);
     }
 
