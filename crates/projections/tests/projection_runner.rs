@@ -65,9 +65,10 @@ async fn it_goes_on_where_it_stopped() {
     for round in 1..=3 {
         shop.add(&log, round, 5).await;
         let models = open(&path);
+        // Looked at before it starts: it may be further at once.
+        assert!(checkpoints(&path).iter().all(|(_, position)| *position == i64::try_from(round).unwrap() - 1));
         let heard = Arc::new(Heard::default());
         let mut follower = Follower::start_with(&log, &models, SETTINGS, heard.clone());
-        assert_eq!(*follower.checkpoint.borrow(), Position(u64::try_from(round).unwrap() - 1));
         follower.reaches(log.head().await.unwrap()).await;
         follower.stop().await;
         assert_eq!(*heard.0.lock().unwrap(), [(Position(u64::try_from(round).unwrap()), vec![stock(round)])]);
