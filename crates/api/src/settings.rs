@@ -192,6 +192,8 @@ impl Settings {
             ("command_loop.loads_max", self.command_loop.loads_max),
             ("command_loop.conflict_tries_max", self.command_loop.conflict_tries_max as usize),
             ("reads.acknowledged_levels_max", self.reads.acknowledged_levels_max),
+            // One that is closed in a batch is known from there to the end of the batch.
+            ("command_loop.closed_reservations_remembered", self.command_loop.closed_reservations_remembered),
             ("cache.entries_max", self.cache.entries_max),
             ("cache.floors_max", self.cache.floors_max),
             ("read_model.readers_max", self.read_model.readers_max as usize),
@@ -263,6 +265,7 @@ mod tests {
             ("[server]\nport = 70000\n", None, "server.port"),
             ("[command_loop]\nstates_max = 1\n", None, "command_loop.states_max"),
             ("[cache]\nentries_max = 0\n", None, "cache.entries_max"),
+            ("[command_loop]\nclosed_reservations_remembered = 0\n", None, "closed_reservations_remembered"),
             ("", Some(("INVENTORY__SERVER__PORT", "x")), "server.port"),
             ("", Some(("INVENTORY__SERVER__PROT", "1")), "prot"),
             ("", Some(("INVENTORY__EVENT_STORE__KIND", "paper")), "event_store.kind"),

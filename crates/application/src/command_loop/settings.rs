@@ -13,7 +13,7 @@ pub struct CommandLoopSettings {
     pub states_max: usize,
     /// Reads of missing streams that may run at a time.
     pub loads_max: usize,
-    /// Closed reservations that a stock remembers.
+    /// Closed reservations that a stock remembers; at least 1, or the loop couldn't tell what a batch has just closed.
     pub closed_reservations_remembered: usize,
     /// Events of a stock after which its state is kept, so that it loads as fast as a new one.
     pub snapshot_every_events: u64,
