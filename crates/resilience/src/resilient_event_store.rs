@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use inventory_application::StreamId;
 use inventory_application::ports::{AppendGroup, AppendOutcome, EventStore, LoadedStream, Snapshot, StoreError};
 
-use crate::circuit_breaker::{CircuitBreaker, Permit};
+use crate::circuit_breaker::{CircuitBreaker, CircuitOpen, Permit};
 use crate::retry_policy::RetryPolicy;
 
 /// A breaker in front of an event store, with retries of its loads.
@@ -43,7 +43,9 @@ impl EventStore for ResilientEventStore {
     }
 
     async fn load(&self, streams: Vec<StreamId>) -> Result<Vec<LoadedStream>, StoreError> {
-        let is_worth_another_try = |error: &StoreError| matches!(error, StoreError::Unavailable(_));
+        // While the breaker is open, waiting for another try only makes the answer late.
+        let is_worth_another_try =
+            |error: &StoreError| matches!(error, StoreError::Unavailable(cause) if !cause.is::<CircuitOpen>());
         self.retry.run(|| self.load_once(streams.clone()), is_worth_another_try).await
     }
 
@@ -68,6 +70,9 @@ fn report<T>(permit: Permit<'_>, outcome: Result<T, StoreError>) -> Result<T, St
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    use tokio::time::Instant;
 
     use super::*;
     use crate::circuit_breaker::{BreakerSettings, BreakerState};
@@ -127,6 +132,9 @@ mod tests {
         assert_eq!(breaker.state(), BreakerState::Open);
         let refused = store.append(Arc::default()).await.unwrap_err();
         assert!(matches!(refused, StoreError::Unavailable(_)), "nothing was done: {refused:?}");
+        let asked = Instant::now();
+        assert!(store.load(Vec::new()).await.is_err());
+        assert_eq!(asked.elapsed(), Duration::ZERO, "nobody waits for a breaker that stays open for longer");
         assert_eq!(flaky.calls.load(Ordering::SeqCst), 5);
     }
 

@@ -8,7 +8,7 @@ use inventory_application::Position;
 use inventory_application::ports::{ProductLevels, StockViews, ViewError, Viewed};
 use inventory_domain::{Level, ProductId, StockId};
 
-use crate::circuit_breaker::CircuitBreaker;
+use crate::circuit_breaker::{CircuitBreaker, CircuitOpen};
 use crate::retry_policy::RetryPolicy;
 
 /// A breaker in front of stock views, with retries.
@@ -39,7 +39,8 @@ impl ResilientStockViews {
             }
             outcome
         };
-        self.retry.run(once, |_| true).await
+        // While the breaker is open, waiting for another try only makes the answer late.
+        self.retry.run(once, |error: &ViewError| !error.0.is::<CircuitOpen>()).await
     }
 }
 
