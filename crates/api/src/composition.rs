@@ -357,6 +357,7 @@ fn cache_settings(settings: &Settings) -> CacheSettings {
     CacheSettings {
         entries_max: at_least_one(section.entries_max),
         ttl_ms: section.ttl_ms,
+        stale_ms_max: section.stale_ms_max,
         floors_max: at_least_one(section.floors_max),
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! In reading order: [`settings`], [`composition`] (what stands behind which port), [`opened_store`], [`routes`] (the whole URL table),
 //! [`handlers`], [`wire`] (the JSON shapes), [`problem`] (every error and its status), [`request_context`], [`request_key`]
-//! (which requests are the same), [`query`] and [`cursor`] (parameters and pages), [`server`]
+//! (which requests are the same), [`query`] and [`cursor`] (parameters and pages), [`cache_headers`] (copies say so), [`server`]
 //! (start and graceful stop), [`health`], [`logging`], [`command_line`], [`run`] (what each command does), [`replay`],
 //! [`maintenance`] (export, import, backup, restore, verify), [`progress`].
 
+pub mod cache_headers;
 pub mod command_line;
 pub mod composition;
 pub mod cursor;

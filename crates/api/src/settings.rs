@@ -95,7 +95,7 @@ sections! {
     /// `[reads]`
     ReadSettings { acknowledged_levels_max: usize, catch_up_ms_max: u64, }
     /// `[cache]`
-    CacheSection { entries_max: usize, ttl_ms: u64, floors_max: usize, }
+    CacheSection { entries_max: usize, ttl_ms: u64, stale_ms_max: u64, floors_max: usize, }
     /// `[read_model]`
     ReadModelSettings { readers_max: u32, reader_wait_ms_max: u64, cache_kib: u32, }
     /// `[projections]`

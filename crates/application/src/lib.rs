@@ -26,5 +26,5 @@ pub use command_loop::{
 };
 pub use expiry::{ExpiryProcess, ExpirySettings};
 pub use history_queries::{HistoryError, HistoryQueries};
-pub use stock_queries::{QueryError, StockQueries, StockQueriesSettings};
+pub use stock_queries::{QueryError, StockQueries, StockQueriesSettings, Told};
 pub use stream::{EventId, Position, StreamId};

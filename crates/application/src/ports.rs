@@ -23,4 +23,4 @@ pub use id_source::IdSource;
 pub use order_views::{Listed, OrderFilter, OrderViews, TransferFilter};
 pub use projection_listener::{Projected, ProjectionListener};
 pub use reservation_views::{Due, RecalledReservation, ReservationViews};
-pub use stock_views::{ProductLevels, StockViews, ViewError, Viewed};
+pub use stock_views::{Kept, ProductLevels, StockViews, ViewError, Viewed};

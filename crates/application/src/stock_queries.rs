@@ -8,7 +8,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::ports::{StockViews, ViewError};
+use crate::ports::{Kept, StockViews, ViewError};
 use crate::{AcknowledgedLevels, Ask, CommandError, CommandSender, Position, Request};
 
 /// Answers from what this node has acknowledged, then from the views (cache and read model), and from the write side
@@ -27,6 +27,15 @@ pub struct StockQueries {
 pub struct StockQueriesSettings {
     /// How long a query may wait for the read models to catch up, in milliseconds.
     pub catch_up_ms_max: u64,
+}
+
+/// An answer, and whether it is a copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told<T> {
+    /// The answer.
+    pub value: T,
+    /// What the cache says of it, where it comes from there.
+    pub kept: Option<Kept>,
 }
 
 /// Why a question has no answer now.
@@ -66,17 +75,17 @@ impl StockQueries {
     /// # Errors
     ///
     /// [`QueryError`] when neither the views nor the write side can tell.
-    pub async fn level(&self, stock_id: StockId) -> Result<Option<Level>, QueryError> {
+    pub async fn level(&self, stock_id: StockId) -> Result<Told<Option<Level>>, QueryError> {
         let mark = match self.acknowledged.level(stock_id) {
-            Ok(level) => return Ok(Some(level)),
+            Ok(level) => return Ok(Told { value: Some(level), kept: None }),
             Err(mark) => mark,
         };
         let viewed = self.views.level(stock_id, mark).await?;
         if viewed.as_of >= mark {
-            return Ok(viewed.value);
+            return Ok(Told { value: viewed.value, kept: viewed.kept });
         }
         let answer = self.commands.send_stock(Request::plain(Ask::Level(stock_id))).await?;
-        Ok(Some(answer.level).filter(|level| level.version > 0))
+        Ok(Told { value: Some(answer.level).filter(|level| level.version > 0), kept: None })
     }
 
     /// The levels of a product in all stores that have ever had it, in the order of the store ids.
@@ -84,7 +93,7 @@ impl StockQueries {
     /// # Errors
     ///
     /// [`QueryError`] when the views can't tell, or don't catch up in time.
-    pub async fn product(&self, product_id: ProductId) -> Result<Vec<(StoreId, Level)>, QueryError> {
+    pub async fn product(&self, product_id: ProductId) -> Result<Told<Vec<(StoreId, Level)>>, QueryError> {
         // Before the views are read: what leaves here meanwhile is in them.
         let (acknowledged, mark) = self.acknowledged.product(product_id);
         let mut viewed = self.views.product(product_id, mark).await?;
@@ -103,7 +112,7 @@ impl StockQueries {
                 Err(place) => levels.insert(place, (store_id, level)),
             }
         }
-        Ok(levels)
+        Ok(Told { value: levels, kept: viewed.kept })
     }
 
     async fn wait_for(&self, needed: Position) -> Result<(), QueryError> {

@@ -19,7 +19,7 @@ async fn an_acknowledged_level_is_shown_before_the_views_have_it() {
     let reads = Reads::new();
     reads.node.ask(add(1, 5)).await.unwrap();
     assert_eq!(reads.quantity(1).await.unwrap(), Some(5));
-    let shelf = reads.queries.product(stock(1).product_id).await.unwrap();
+    let shelf = reads.queries.product(stock(1).product_id).await.unwrap().value;
     assert_eq!(shelf.iter().map(|(_, level)| level.quantity).collect::<Vec<_>>(), [5]);
     assert_eq!(reads.quantity(2).await.unwrap(), None);
 }
@@ -60,7 +60,7 @@ async fn a_product_waits_for_the_views_and_not_for_ever() {
     assert!(!waiting.is_finished());
     reads.views.show(stock(1), Level { quantity: 5, reserved: 0, version: 1 }, Position(1));
     reads.checkpoint.send_replace(Position(1));
-    assert_eq!(waiting.await.unwrap().unwrap()[0].1.quantity, 5);
+    assert_eq!(waiting.await.unwrap().unwrap().value[0].1.quantity, 5);
 }
 
 #[tokio::test]
@@ -68,11 +68,11 @@ async fn the_later_of_view_and_acknowledged_level_is_shown_in_a_product() {
     let reads = Reads::new();
     reads.views.show(stock(1), Level { quantity: 9, reserved: 0, version: 2 }, Position(2));
     reads.node.ask(add(1, 5)).await.unwrap();
-    let shelf = reads.queries.product(stock(1).product_id).await.unwrap();
+    let shelf = reads.queries.product(stock(1).product_id).await.unwrap().value;
     assert_eq!(shelf, [(stock(1).store_id, Level { quantity: 9, reserved: 0, version: 2 })], "the view is ahead");
     reads.node.ask(add(1, 5)).await.unwrap();
     reads.node.ask(add(1, 5)).await.unwrap();
-    let shelf = reads.queries.product(stock(1).product_id).await.unwrap();
+    let shelf = reads.queries.product(stock(1).product_id).await.unwrap().value;
     assert_eq!(shelf.iter().map(|(_, level)| (level.quantity, level.version)).collect::<Vec<_>>(), [(15, 3)]);
 }
 
@@ -118,7 +118,7 @@ impl Reads {
     }
 
     async fn quantity(&self, number: u128) -> Result<Option<u64>, QueryError> {
-        Ok(self.queries.level(stock(number)).await?.map(|level| level.quantity))
+        Ok(self.queries.level(stock(number)).await?.value.map(|level| level.quantity))
     }
 }
 
@@ -151,13 +151,13 @@ impl StockViews for Views {
         let mut shown = self.0.lock().unwrap();
         shown.is_asked = true;
         let row = shown.rows.iter().find(|(of, _)| *of == stock_id);
-        Ok(Viewed { value: row.map(|(_, level)| *level), as_of: shown.as_of })
+        Ok(Viewed::fresh(row.map(|(_, level)| *level), shown.as_of))
     }
 
     async fn product(&self, product_id: ProductId, _: Position) -> Result<Viewed<ProductLevels>, ViewError> {
         let shown = self.0.lock().unwrap();
         let rows = shown.rows.iter().filter(|(of, _)| of.product_id == product_id);
         let levels: Vec<(StoreId, Level)> = rows.map(|(of, level)| (of.store_id, *level)).collect();
-        Ok(Viewed { value: Arc::new(levels), as_of: shown.as_of })
+        Ok(Viewed::fresh(Arc::new(levels), shown.as_of))
     }
 }

@@ -15,7 +15,7 @@ use crate::CacheKey;
 
 /// A bounded map from keys to values that are not old.
 pub(crate) struct ValueCache<V> {
-    values: LruCache<CacheKey, Kept<V>>,
+    values: LruCache<CacheKey, Entry<V>>,
     time_to_live: Duration,
     floors: LruCache<CacheKey, Position>,
     global_floor: Position,
@@ -23,10 +23,28 @@ pub(crate) struct ValueCache<V> {
     seen: Position,
 }
 
-struct Kept<V> {
+struct Entry<V> {
     value: V,
     as_of: Position,
     kept_since: Instant,
+}
+
+/// A value that is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found<V> {
+    pub(crate) value: V,
+    /// Up to which position it is true: as nothing has invalidated it, that is at least the last invalidation that was heard.
+    pub(crate) as_of: Position,
+    pub(crate) age: Duration,
+}
+
+/// How old a value may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Age {
+    /// Within its time.
+    Fresh,
+    /// Past it by so much: better than nothing.
+    PastBy(Duration),
 }
 
 impl<V: Clone> ValueCache<V> {
@@ -40,24 +58,27 @@ impl<V: Clone> ValueCache<V> {
         }
     }
 
-    /// The value under `key`, and up to which position it is true: as nothing has invalidated it, that is at least the
-    /// last invalidation that was heard. None that is older than `at_least`, and none past its time.
-    pub(crate) fn get(&mut self, key: CacheKey, at_least: Position, now: Instant) -> Option<(V, Position)> {
-        let kept = self.values.get(&key)?;
-        let as_of = kept.as_of.max(self.seen);
-        if now.saturating_duration_since(kept.kept_since) >= self.time_to_live {
-            self.values.pop(&key);
-            return None;
-        }
-        (as_of >= at_least).then(|| (kept.value.clone(), as_of))
+    /// The value under `key`: none that is true up to less than `at_least`, and none that is too old.
+    pub(crate) fn get(&mut self, key: CacheKey, at_least: Position, age: Age, now: Instant) -> Option<Found<V>> {
+        let longest = match age {
+            Age::Fresh => self.time_to_live,
+            Age::PastBy(longer) => self.time_to_live + longer,
+        };
+        let entry = self.values.get(&key)?;
+        let (as_of, age) = (entry.as_of.max(self.seen), now.saturating_duration_since(entry.kept_since));
+        (as_of >= at_least && age < longest).then(|| Found { value: entry.value.clone(), as_of, age })
+    }
+
+    /// Up to where a value under `key` has to be true, for all that was heard so far to be in it.
+    pub(crate) fn floor(&self, key: CacheKey) -> Position {
+        self.floors.peek(&key).copied().unwrap_or(self.global_floor)
     }
 
     /// Takes in a value that was read as of `as_of`, unless its key was invalidated since.
     pub(crate) fn fill(&mut self, key: CacheKey, value: V, as_of: Position, now: Instant) {
-        let floor = self.floors.peek(&key).copied().unwrap_or(self.global_floor);
-        let is_newer = self.values.peek(&key).is_none_or(|kept| as_of >= kept.as_of);
-        if as_of >= floor && is_newer {
-            self.values.put(key, Kept { value, as_of, kept_since: now });
+        let is_newer = self.values.peek(&key).is_none_or(|entry| as_of >= entry.as_of);
+        if as_of >= self.floor(key) && is_newer {
+            self.values.put(key, Entry { value, as_of, kept_since: now });
         }
     }
 
@@ -143,7 +164,7 @@ mod tests {
                     Step::Fill(reader) => if let Some((of, value, as_of)) = read.remove(&reader) {
                         cache.fill(key(of), value, as_of, now);
                     },
-                    Step::Get(of) => if let Some((value, as_of)) = cache.get(key(of), Position::START, now) {
+                    Step::Get(of) => if let Some(Found { value, as_of, .. }) = cache.get(key(of), Position::START, Age::Fresh, now) {
                         let last_heard = heard.get(&of).copied().unwrap_or_default();
                         prop_assert!(value >= last_heard, "{value:?} is older than {last_heard:?}");
                         let last = changed.get(&of).copied().unwrap_or_default();
@@ -159,9 +180,16 @@ mod tests {
         let now = Instant::now();
         let mut cache = ValueCache::new(count(3), count(3), Duration::from_secs(30));
         cache.fill(key(1), "one", Position(1), now);
-        assert_eq!(cache.get(key(1), Position(1), now + Duration::from_millis(29_999)), Some(("one", Position(1))));
-        assert_eq!(cache.get(key(1), Position(1), now + Duration::from_secs(30)), None);
-        assert_eq!(cache.len(), 0);
+        let mut get =
+            |age, at| cache.get(key(1), Position(1), age, now + Duration::from_millis(at)).map(|found| found.age);
+        assert_eq!(get(Age::Fresh, 29_999), Some(Duration::from_millis(29_999)));
+        assert_eq!(get(Age::Fresh, 30_000), None);
+        let past = Age::PastBy(Duration::from_secs(5));
+        assert_eq!(get(past, 34_999), Some(Duration::from_millis(34_999)), "in need it is better than nothing");
+        assert_eq!(get(past, 35_000), None);
+        cache.invalidate([key(1)].into_iter(), Position(2));
+        let now = now + Duration::from_secs(31);
+        assert_eq!(cache.get(key(1), Position(1), past, now), None, "what is known to be wrong isn't");
     }
 
     #[test]
@@ -170,10 +198,10 @@ mod tests {
         let mut cache = ValueCache::new(count(2), count(2), Duration::from_secs(30));
         cache.fill(key(1), 1, Position(1), now);
         cache.fill(key(2), 2, Position(1), now);
-        assert!(cache.get(key(1), Position(1), now).is_some());
+        assert!(get(&mut cache, key(1), Position(1), now).is_some());
         cache.fill(key(3), 3, Position(1), now);
-        assert_eq!(cache.get(key(2), Position(1), now), None);
-        assert!(cache.get(key(1), Position(1), now).is_some());
+        assert_eq!(get(&mut cache, key(2), Position(1), now), None);
+        assert!(get(&mut cache, key(1), Position(1), now).is_some());
     }
 
     #[test]
@@ -181,9 +209,13 @@ mod tests {
         let now = Instant::now();
         let mut cache = ValueCache::new(count(2), count(2), Duration::from_secs(30));
         cache.fill(key(1), 1, Position(5), now);
-        assert_eq!(cache.get(key(1), Position(6), now), None);
+        assert_eq!(get(&mut cache, key(1), Position(6), now), None);
         cache.invalidate([key(2)].into_iter(), Position(9));
-        assert_eq!(cache.get(key(1), Position(9), now), Some((1, Position(9))));
+        assert_eq!(get(&mut cache, key(1), Position(9), now), Some((1, Position(9))));
+    }
+
+    fn get(cache: &mut ValueCache<u8>, key: CacheKey, at_least: Position, now: Instant) -> Option<(u8, Position)> {
+        cache.get(key, at_least, Age::Fresh, now).map(|found| (found.value, found.as_of))
     }
 
     fn key(number: u8) -> CacheKey {

@@ -226,7 +226,7 @@ impl StockViews for SqliteReadModels {
             read.query_row(params![stock_levels::NAME, store_id.as_bytes(), product_id.as_bytes()], |row| {
                 let as_of = Position(row.get::<_, i64>(0)?.cast_unsigned());
                 let is_there = row.get::<_, Option<i64>>(3)?.is_some();
-                Ok(Viewed { value: is_there.then(|| level(row)).transpose()?, as_of })
+                Ok(Viewed::fresh(is_there.then(|| level(row)).transpose()?, as_of))
             })
         })
         .await
@@ -246,7 +246,7 @@ impl StockViews for SqliteReadModels {
                     levels.push((StoreId::new(Uuid::from_bytes(store_id)), level(row)?));
                 }
             }
-            Ok(Viewed { value: Arc::new(levels), as_of })
+            Ok(Viewed::fresh(Arc::new(levels), as_of))
         })
         .await
     }

@@ -108,7 +108,7 @@ pub async fn show(request: HttpRequest, history: web::Data<HistoryQueries>) -> R
     let found = history.order(order_id).await?;
     let (order, _) = found.ok_or_else(|| missing(order_id))?;
     let body = OrderBody::new(order_id, &order).ok_or_else(|| missing(order_id))?;
-    Ok(shown(&request, order.version(), &body))
+    Ok(shown(&request, order.version(), None, &body))
 }
 
 /// `GET /api/v1/orders`

@@ -1,12 +1,13 @@
 //! Commands and questions on one stock.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use inventory_application::{Ask, HistoryQueries, StockQueries};
+use inventory_application::{Ask, HistoryQueries, StockQueries, Told};
 use inventory_domain::inventory::{Command, CountedThen};
 use inventory_domain::{ProductId, StockId, StoreId, Timestamp};
 use uuid::Uuid;
 
 use super::writer::{Writer, changed, no_query, path_uuid, shown};
+use crate::cache_headers;
 use crate::problem::Problem;
 use crate::query::QueryParameters;
 use crate::system::now;
@@ -76,7 +77,7 @@ pub async fn availability(
     body: JsonBody<AvailabilityRequest>,
 ) -> Result<HttpResponse, Problem> {
     no_query(&request)?;
-    let current_stock = queries.level(body.0.stock_id()).await?.unwrap_or_default().available();
+    let current_stock = queries.level(body.0.stock_id()).await?.value.unwrap_or_default().available();
     let required = body.0.required_quantity.units();
     let body = AvailabilityBody { available: current_stock >= required, current_stock, required };
     Ok(HttpResponse::Ok().json(body))
@@ -94,13 +95,13 @@ pub async fn level(
 ) -> Result<HttpResponse, Problem> {
     let stock_id = stock_id(&request)?;
     let query = QueryParameters::of(&request, &["at"])?;
-    let (level, when) = match query.moment("at")? {
+    let (told, when) = match query.moment("at")? {
         None => (queries.level(stock_id).await?, ""),
         Some(at) if at > now() => return Err(Problem::invalid_field("at", "must not be in the future")),
-        Some(at) => (history.level_at(stock_id, at).await?, " at that time"),
+        Some(at) => (Told { value: history.level_at(stock_id, at).await?, kept: None }, " at that time"),
     };
-    let level = level.ok_or_else(|| never_filled(stock_id, when))?;
-    Ok(shown(&request, level.version, &LevelBody::new(stock_id, level)))
+    let level = told.value.ok_or_else(|| never_filled(stock_id, when))?;
+    Ok(shown(&request, level.version, told.kept, &LevelBody::new(stock_id, level)))
 }
 
 /// The problem of a stock that nobody has filled (by `when`).
@@ -118,12 +119,14 @@ pub fn never_filled(stock_id: StockId, when: &str) -> Problem {
 pub async fn product(request: HttpRequest, queries: web::Data<StockQueries>) -> Result<HttpResponse, Problem> {
     no_query(&request)?;
     let product_id = ProductId::new(path_uuid(&request, "product_id")?);
-    let levels = queries.product(product_id).await?;
+    let Told { value: levels, kept } = queries.product(product_id).await?;
     if levels.is_empty() {
         return Err(Problem::stock_not_found(format!("product {product_id} was never in any store")));
     }
     let body = |(store_id, level)| LevelBody::new(StockId { product_id, store_id }, level);
-    Ok(HttpResponse::Ok().json(levels.into_iter().map(body).collect::<Vec<_>>()))
+    let mut response = HttpResponse::Ok();
+    cache_headers::tell(&mut response, kept);
+    Ok(response.json(levels.into_iter().map(body).collect::<Vec<_>>()))
 }
 
 /// The stock that the path names.

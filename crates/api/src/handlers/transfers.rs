@@ -102,7 +102,7 @@ pub async fn show(request: HttpRequest, history: web::Data<HistoryQueries>) -> R
     let found = history.transfer(transfer_id).await?;
     let (transfer, _) = found.ok_or_else(|| missing(transfer_id))?;
     let body = TransferBody::new(transfer_id, &transfer).ok_or_else(|| missing(transfer_id))?;
-    Ok(shown(&request, transfer.version(), &body))
+    Ok(shown(&request, transfer.version(), None, &body))
 }
 
 /// `GET /api/v1/transfers`

@@ -7,11 +7,12 @@ use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, HttpResponseBuilder, web};
-use inventory_application::ports::Metadata;
+use inventory_application::ports::{Kept, Metadata};
 use inventory_application::{Ask, CommandSender, Condition, Request};
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::cache_headers;
 use crate::problem::Problem;
 use crate::query::QueryParameters;
 use crate::request_context::RequestId;
@@ -85,12 +86,13 @@ pub fn changed(status: StatusCode, version: u64, is_repeat: bool, body: &impl Se
 }
 
 /// A thing that was asked for, unless the client has it.
-pub fn shown(request: &HttpRequest, version: u64, body: &impl Serialize) -> HttpResponse {
+pub fn shown(request: &HttpRequest, version: u64, kept: Option<Kept>, body: &impl Serialize) -> HttpResponse {
     let etag = etag(version);
-    if is_known(request.headers(), &etag) {
-        return HttpResponse::NotModified().insert_header((ETAG, etag)).finish();
-    }
-    HttpResponse::Ok().insert_header((ETAG, etag)).json(body)
+    let is_known = is_known(request.headers(), &etag);
+    let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response.insert_header((ETAG, etag));
+    cache_headers::tell(&mut response, kept);
+    if is_known { response.finish() } else { response.json(body) }
 }
 
 /// A version as a strong entity tag.

@@ -74,7 +74,7 @@ impl Shop for EmbeddedShop {
     }
 
     async fn level(&self, stock_id: StockId) -> Result<Option<Level>, ShopError> {
-        Ok(self.queries.level(stock_id).await?)
+        Ok(self.queries.level(stock_id).await?.value)
     }
 
     async fn add(&self, stock_id: StockId, quantity: Quantity, reason: &Reason) -> Result<(), ShopError> {
@@ -296,11 +296,11 @@ mod tests {
     #[async_trait]
     impl StockViews for Nobody {
         async fn level(&self, _: StockId, as_of: Position) -> Result<Viewed<Option<Level>>, ViewError> {
-            Ok(Viewed { value: None, as_of })
+            Ok(Viewed::fresh(None, as_of))
         }
 
         async fn product(&self, _: ProductId, as_of: Position) -> Result<Viewed<ProductLevels>, ViewError> {
-            Ok(Viewed { value: Arc::default(), as_of })
+            Ok(Viewed::fresh(Arc::default(), as_of))
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use inventory_domain::{Level, ProductId, StockId, StoreId};
@@ -16,7 +17,8 @@ pub type ProductLevels = Arc<Vec<(StoreId, Level)>>;
 #[async_trait]
 pub trait StockViews: Send + Sync {
     /// The level of a stock; `None` where nobody has ever filled it. A view that holds copies takes none that is older
-    /// than `at_least`; the answer may be older all the same where the source is behind.
+    /// than `at_least`; the answer may be older all the same where the source is behind. One that shows copies past their time,
+    /// because the source can't be read, says so in [`Viewed::kept`].
     ///
     /// # Errors
     ///
@@ -38,6 +40,25 @@ pub struct Viewed<T> {
     pub value: T,
     /// Every event up to here is in it.
     pub as_of: Position,
+    /// What a cache says of it, where it is a copy that a cache has kept.
+    pub kept: Option<Kept>,
+}
+
+impl<T> Viewed<T> {
+    /// A value that was read just now, true as of a position.
+    #[must_use]
+    pub const fn fresh(value: T, as_of: Position) -> Self {
+        Self { value, as_of, kept: None }
+    }
+}
+
+/// What a cache says of a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// How long ago it was read.
+    pub age: Duration,
+    /// How old it may become. One that is older is stale: it is shown because its source can't be read.
+    pub time_to_live: Duration,
 }
 
 /// The read side can't be asked now.
