@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use inventory_application::audit::Checkpoints;
 use inventory_application::command_loop::CommandLoopPorts;
 use inventory_application::ports::{EventStore, OrderViews, StockViews, StoreError};
 use inventory_application::{
@@ -86,9 +85,6 @@ pub enum CompositionError {
         /// Why.
         source: inventory_projections::OpenError,
     },
-    /// The read models' checkpoints can't be read.
-    #[error("the read models' checkpoints can't be read: {0}")]
-    Checkpoints(String),
     /// The log was put back to an earlier state, and the read models were not.
     #[error(transparent)]
     LostEvents(#[from] LostEvents),
@@ -127,8 +123,7 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
 
     // The cache hears first: a level that is no longer acknowledged here must not be found old there.
     let bus = InProcessBus::new(vec![Arc::clone(&cached_views) as _, Arc::clone(&acknowledged) as _]);
-    let runner = ProjectionRunner::new(event_log, Arc::clone(&models), Arc::new(bus), runner_settings(settings))
-        .map_err(|error| CompositionError::Checkpoints(error.to_string()))?;
+    let runner = ProjectionRunner::new(event_log, Arc::clone(&models), Arc::new(bus), runner_settings(settings));
     let (checkpoint, status) = (runner.checkpoint(), runner.status());
     let furthest = status().projections.iter().map(|projection| projection.checkpoint).max().unwrap_or_default();
     Seen { by: path, position: furthest }.check(&files_of(settings).path_in(&settings.data.dir), head)?;
@@ -190,9 +185,7 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
 
 /// How far the read models are, if that can be read before anything is opened for good.
 fn seen_by_read_models(path: &Path) -> Option<Seen> {
-    let Checkpoints { stock_levels, product_inventory, reservations, orders, transfers } =
-        ReadModelFile::open(path).ok()?.checkpoints();
-    let position = [stock_levels, product_inventory, reservations, orders, transfers].into_iter().max()?;
+    let position = ReadModelFile::open(path).and_then(|file| file.furthest()).ok()?;
     Some(Seen { by: path.to_owned(), position })
 }
 

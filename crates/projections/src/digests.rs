@@ -5,9 +5,9 @@ use std::path::Path;
 use inventory_application::Position;
 use inventory_application::audit::{Checkpoints, Digest, Expected, LevelRow, OrderRow, ReservationRow, TransferRow};
 use inventory_domain::{CustomerId, OrderId, ProductId, ReservationId, StockId, StoreId, TransferId};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use crate::sqlite_read_models::checkpoint_of;
+use crate::model::checkpoint_of;
 use crate::{orders, product_inventory, reservations, stock_levels, transfers, values};
 
 /// The read models in a file, only to be read; a service may go on writing them.
@@ -57,7 +57,8 @@ impl ReadModelFile {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(std::time::Duration::from_secs(5))?;
         connection.execute_batch("BEGIN")?;
-        let at = |name| checkpoint_of(&connection, name);
+        // One that an older release didn't know has seen nothing.
+        let at = |name| checkpoint_of(&connection, name).optional().map(Option::unwrap_or_default);
         let checkpoints = Checkpoints {
             stock_levels: at(stock_levels::NAME)?,
             product_inventory: at(product_inventory::NAME)?,
@@ -66,6 +67,16 @@ impl ReadModelFile {
             transfers: at(transfers::NAME)?,
         };
         Ok(Self { connection, checkpoints })
+    }
+
+    /// How far the furthest of all read models is, also of those that this release doesn't know.
+    ///
+    /// # Errors
+    ///
+    /// What `SQLite` says.
+    pub fn furthest(&self) -> rusqlite::Result<Position> {
+        let furthest = "SELECT ifnull(max(position), 0) FROM checkpoints";
+        self.connection.query_row(furthest, [], |row| Ok(Position(values::number(row, 0)?)))
     }
 
     /// How far each read model is.

@@ -1,12 +1,14 @@
 //! Read models built from the log: the runner, the projections and their store.
 //!
-//! In reading order: [`stock_change`] (events -> changes of stock rows, pure), [`projection`] (what a projection is, and the
-//! list of them), the projections ([`stock_levels`], [`product_inventory`], [`reservations`], [`orders`], [`transfers`]: a file
+//! In reading order: [`stock_change`] (events -> changes of stock rows, pure), [`page`] (events as projections see them), [`table`]
+//! (where they put rows), [`projection`] (what a projection is, and the list of them), the projections ([`stock_levels`], [`product_inventory`], [`reservations`], [`orders`], [`transfers`]: a file
 //! each, with its table, what events do to it and the queries on it), [`sqlite_read_models`] (rows and checkpoints in one file; answers queries), [`projection_runner`]
 //! (follows the log), [`digests`] (the read models as sums, to be compared with a log's).
 
 pub mod digests;
+mod model;
 pub mod orders;
+pub mod page;
 pub mod product_inventory;
 pub mod projection;
 pub mod projection_runner;
@@ -15,6 +17,7 @@ pub mod sqlite_read_models;
 pub mod stock_change;
 pub mod stock_levels;
 mod stock_rows;
+pub mod table;
 pub mod transfers;
 mod values;
 

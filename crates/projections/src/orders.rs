@@ -2,16 +2,18 @@
 
 use inventory_application::Position;
 use inventory_application::StreamId;
-use inventory_application::ports::{Listed, OrderFilter, RecordedEvent, ViewError};
+use inventory_application::ports::{Listed, OrderFilter, ViewError};
 use inventory_domain::order::{self, Event, OrderLine, OrderLines, OrderReleaseCause, OrderStatus};
 use inventory_domain::{
     CustomerId, DomainEvent, HoldFor, Order, OrderId, ProductId, Quantity, Reason, ReservationId, StockId, StoreId,
     Timestamp,
 };
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Row, params};
 
+use crate::page::Page;
 use crate::projection::{Projection, ProjectionError};
 use crate::sqlite_read_models::SqliteReadModels;
+use crate::table::{Table, if_taken};
 use crate::values;
 
 /// The orders, by where their first event stands; also by customer and by state.
@@ -22,8 +24,8 @@ pub(crate) const NAME: &str = "orders";
 
 /// `position`: where the order's first event stands. `state`: 0 active, 1 committed, 2 released, 3 expired. `lines`: see
 /// [`write_lines`].
-const TABLE: &str = "
-    CREATE TABLE IF NOT EXISTS orders (
+const SCHEMA: &str = "
+    CREATE TABLE {table} (
         position INTEGER PRIMARY KEY,
         order_id BLOB NOT NULL UNIQUE,
         customer_id BLOB NOT NULL,
@@ -36,8 +38,8 @@ const TABLE: &str = "
         release_reason TEXT,
         lines BLOB NOT NULL
     ) STRICT;
-    CREATE INDEX IF NOT EXISTS orders_by_customer ON orders (customer_id, position);
-    CREATE INDEX IF NOT EXISTS orders_by_state ON orders (state, position);
+    CREATE INDEX {table}_by_customer ON {table} (customer_id, position);
+    CREATE INDEX {table}_by_state ON {table} (state, position);
 ";
 
 impl Projection for Orders {
@@ -45,36 +47,38 @@ impl Projection for Orders {
         NAME
     }
 
-    fn create_tables(&self, connection: &Connection) -> rusqlite::Result<()> {
-        connection.execute_batch(TABLE)
+    fn schema(&self) -> &'static str {
+        SCHEMA
     }
 
-    fn apply(&self, connection: &Connection, events: &[RecordedEvent]) -> Result<(), ProjectionError> {
-        let mut insert = connection.prepare_cached(
-            "INSERT INTO orders (position, order_id, customer_id, state, version, ttl_minutes, expires_at, placed_at,
+    fn apply(&self, table: &Table<'_>, page: &Page<'_>) -> Result<(), ProjectionError> {
+        let mut insert = table.prepare(
+            "INSERT INTO {table} (position, order_id, customer_id, state, version, ttl_minutes, expires_at, placed_at,
                 changed_at, lines)
              VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?7, ?8)",
         )?;
-        let mut update = connection.prepare_cached(
-            "UPDATE orders SET state = ?3, version = ?2, changed_at = ?4, release_reason = ?5
+        let mut update = table.prepare(
+            "UPDATE {table} SET state = ?3, version = ?2, changed_at = ?4, release_reason = ?5
              WHERE order_id = ?1 AND version = ?2 - 1",
         )?;
-        for recorded in events {
+        for recorded in page.events() {
             let (StreamId::Order(order_id), DomainEvent::Order(event)) = (recorded.stream, &recorded.event) else {
                 continue;
             };
             let (id, version, at) = (order_id.uuid(), recorded.version.cast_signed(), recorded.recorded_at.millis());
             let rows = match event {
-                Event::OrderPlaced { customer_id, hold_for, expires_at, lines } => insert.execute(params![
-                    recorded.position.0.cast_signed(),
-                    id.as_bytes(),
-                    customer_id.uuid().as_bytes(),
-                    version,
-                    hold_for.map(HoldFor::minutes),
-                    expires_at.map(Timestamp::millis),
-                    at,
-                    write_lines(lines),
-                ])?,
+                Event::OrderPlaced { customer_id, hold_for, expires_at, lines } => insert
+                    .execute(params![
+                        recorded.position.0.cast_signed(),
+                        id.as_bytes(),
+                        customer_id.uuid().as_bytes(),
+                        version,
+                        hold_for.map(HoldFor::minutes),
+                        expires_at.map(Timestamp::millis),
+                        at,
+                        write_lines(lines),
+                    ])
+                    .or_else(if_taken)?,
                 Event::OrderCommitted => {
                     let state = number_of(OrderStatus::Committed);
                     update.execute(params![id.as_bytes(), version, state, at, None::<&str>])?
@@ -137,18 +141,16 @@ impl SqliteReadModels {
         limit: usize,
     ) -> Result<Vec<Listed<OrderId, Order>>, ViewError> {
         self.query(move |connection| {
-            // The two filters are tried on the index of the one that picks fewer: an order has one customer.
-            let source = match (filter.customer_id, filter.status) {
-                (Some(_), _) => "orders INDEXED BY orders_by_customer",
-                (None, Some(_)) => "orders INDEXED BY orders_by_state",
-                (None, None) => "orders NOT INDEXED",
-            };
             let customer = filter.customer_id.map(|_| "AND customer_id = ?3").unwrap_or_default();
-            let state = filter.status.map(|_| "AND state = ?4").unwrap_or_default();
+            let state = match (filter.customer_id, filter.status) {
+                (_, None) => "",
+                (None, Some(_)) => "AND state = ?4",
+                (Some(_), Some(_)) => "AND +state = ?4", // By the index of customers: it picks fewer.
+            };
             let mut list = connection.prepare_cached(&format!(
                 "SELECT position, order_id, customer_id, state, ttl_minutes, expires_at, placed_at, changed_at,
                     release_reason, lines
-                 FROM {source} WHERE position > ?1 {customer} {state} AND (?3 IS NULL OR 1) AND (?4 IS NULL OR 1)
+                 FROM orders WHERE position > ?1 {customer} {state} AND (?3 IS NULL OR 1) AND (?4 IS NULL OR 1)
                  ORDER BY position LIMIT ?2"
             ))?;
             let customer_id = filter.customer_id.map(|id| id.uuid().into_bytes());

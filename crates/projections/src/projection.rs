@@ -1,47 +1,50 @@
 //! What a projection is, and the list of them.
 
+use std::sync::Arc;
+
 use inventory_application::StreamId;
 use inventory_application::ports::RecordedEvent;
-use rusqlite::Connection;
 use thiserror::Error;
 
 use crate::orders::Orders;
+use crate::page::Page;
 use crate::product_inventory::ProductInventory;
 use crate::reservations::Reservations;
 use crate::stock_levels::StockLevels;
+use crate::table::Table;
 use crate::transfers::Transfers;
 
 /// Turns events into the rows of a read model.
 ///
 /// A new one is a file like `stock_levels.rs` and a line in [`all`].
 pub trait Projection: Send + Sync {
-    /// The name that it goes by in checkpoints, health and logs.
+    /// The name of its table, which it also goes by in checkpoints, health and logs.
     fn name(&self) -> &'static str;
 
-    /// Makes its tables where there are none.
+    /// The statements that make its table and the indexes on it, with `{table}` for the table's name, also in the names of the
+    /// indexes: `CREATE INDEX {table}_by_customer ON {table} (…)`. Queries don't name an index, because its name changes when
+    /// the table is made anew; a `+` before a column keeps `SQLite` from looking for it in an index.
     ///
-    /// # Errors
-    ///
-    /// What `SQLite` says.
-    fn create_tables(&self, connection: &Connection) -> rusqlite::Result<()>;
+    /// Where these statements have changed since a data folder was last used, its table is dropped and filled again.
+    fn schema(&self) -> &'static str;
 
     /// Applies a page of events, in the transaction that also moves its checkpoint.
     ///
     /// # Errors
     ///
     /// [`ProjectionError::Inapplicable`] when the events don't fit the rows: the projection stops there.
-    fn apply(&self, connection: &Connection, events: &[RecordedEvent]) -> Result<(), ProjectionError>;
+    fn apply(&self, table: &Table<'_>, page: &Page<'_>) -> Result<(), ProjectionError>;
 }
 
 /// Every projection that the service runs.
 #[must_use]
-pub fn all() -> Vec<Box<dyn Projection>> {
+pub fn all() -> Vec<Arc<dyn Projection>> {
     vec![
-        Box::new(StockLevels),
-        Box::new(ProductInventory),
-        Box::new(Reservations),
-        Box::new(Orders),
-        Box::new(Transfers),
+        Arc::new(StockLevels),
+        Arc::new(ProductInventory),
+        Arc::new(Reservations),
+        Arc::new(Orders),
+        Arc::new(Transfers),
     ]
 }
 

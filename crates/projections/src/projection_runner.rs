@@ -67,23 +67,20 @@ pub struct ProjectionRunner {
 
 impl ProjectionRunner {
     /// A runner that does nothing yet.
-    ///
-    /// # Errors
-    ///
-    /// When the checkpoints can't be read.
+    #[must_use]
     pub fn new(
         log: Arc<dyn EventLog>,
         models: Arc<SqliteReadModels>,
         listener: Arc<dyn ProjectionListener>,
         settings: ProjectionRunnerSettings,
-    ) -> rusqlite::Result<Self> {
-        let checkpoints = models.checkpoints()?;
+    ) -> Self {
+        let checkpoints = models.checkpoints();
         let lowest = checkpoints.iter().copied().min().unwrap_or_default();
-        let projections = models.names().into_iter().zip(checkpoints);
-        let projections = projections.map(|(name, checkpoint)| ProjectionStatus { name, checkpoint, stopped: None });
+        let projections = models.names().iter().zip(checkpoints);
+        let projections = projections.map(|(&name, checkpoint)| ProjectionStatus { name, checkpoint, stopped: None });
         let status = RunnerStatus { projections: projections.collect(), ..RunnerStatus::default() };
         let (status, checkpoint) = (Arc::new(Mutex::new(status)), watch::Sender::new(lowest));
-        Ok(Self { log, models, listener, settings, status, checkpoint })
+        Self { log, models, listener, settings, status, checkpoint }
     }
 
     /// How it is, now and later.
@@ -153,16 +150,13 @@ impl ProjectionRunner {
 
     /// Reads a page and applies it.
     async fn step(&self, head: Position) -> Result<Progress, String> {
-        let (checkpoints, running) = {
+        let (after, running) = {
             let status = lock(&self.status);
-            let checkpoints: Vec<Position> = status.projections.iter().map(|one| one.checkpoint).collect();
-            let running: Vec<bool> = status.projections.iter().map(|one| one.stopped.is_none()).collect();
-            (checkpoints, running)
+            let of_running = status.projections.iter().filter(|one| one.stopped.is_none());
+            let after = of_running.map(|one| one.checkpoint).min();
+            (after, status.projections.iter().map(|one| one.stopped.is_none()).collect::<Vec<bool>>())
         };
-        let of_running = checkpoints.iter().zip(&running).filter(|(_, is_running)| **is_running);
-        let Some(after) = of_running.map(|(checkpoint, _)| *checkpoint).min() else {
-            return Ok(Progress::CaughtUp); // All have stopped.
-        };
+        let Some(after) = after else { return Ok(Progress::CaughtUp) }; // All have stopped.
         let events = self.log.read(after, self.settings.page_events_max).await.map_err(|error| error.to_string())?;
         if events.is_empty() {
             let mut status = lock(&self.status);
@@ -173,7 +167,7 @@ impl ProjectionRunner {
         self.note_head(head.max(events.last().map_or(head, |event| event.position)));
         let (models, events) = (Arc::clone(&self.models), Arc::new(events));
         let page = Arc::clone(&events);
-        let applied = spawn_blocking(move || models.apply(&page, &checkpoints, &running));
+        let applied = spawn_blocking(move || models.apply(after, &page, &running));
         let results = applied.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
         self.announce(&events, results);
         Ok(if is_full { Progress::FullPage } else { Progress::Page })

@@ -9,10 +9,13 @@ use inventory_domain::inventory::{Closing, Event, ReleaseCause};
 use inventory_domain::{
     CustomerId, DomainEvent, HoldFor, OrderId, ProductId, Quantity, ReservationId, StockId, StoreId, Timestamp,
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{OptionalExtension, params};
 
+use crate::model::checkpoint_of;
+use crate::page::Page;
 use crate::projection::{Projection, ProjectionError};
-use crate::sqlite_read_models::{SqliteReadModels, checkpoint_of};
+use crate::sqlite_read_models::SqliteReadModels;
+use crate::table::{Table, if_taken};
 use crate::{stock_levels, values};
 
 /// The reservations, by id and stock; those that are live also by deadline.
@@ -22,8 +25,8 @@ pub struct Reservations;
 pub(crate) const NAME: &str = "reservations";
 
 /// `state`: 0 active, 1 committed, 2 released, 3 expired. `committed`: units that were sold.
-const TABLE: &str = "
-    CREATE TABLE IF NOT EXISTS reservations (
+const SCHEMA: &str = "
+    CREATE TABLE {table} (
         reservation_id BLOB NOT NULL,
         store_id BLOB NOT NULL,
         product_id BLOB NOT NULL,
@@ -39,16 +42,15 @@ const TABLE: &str = "
         closed_at INTEGER,
         PRIMARY KEY (reservation_id, store_id, product_id)
     ) STRICT, WITHOUT ROWID;
-    CREATE INDEX IF NOT EXISTS reservations_due ON reservations (expires_at) WHERE state = 0 AND expires_at IS NOT NULL;
+    CREATE INDEX {table}_due ON {table} (expires_at) WHERE state = 0 AND expires_at IS NOT NULL;
 ";
 
 const INSERT: &str =
-    "INSERT INTO reservations (reservation_id, store_id, product_id, customer_id, order_id, is_line, quantity,
+    "INSERT INTO {table} (reservation_id, store_id, product_id, customer_id, order_id, is_line, quantity,
         committed, state, ttl_minutes, expires_at, reserved_at, closed_at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 
-const UPDATE: &str =
-    "UPDATE reservations SET order_id = coalesce(?4, order_id), committed = committed + ?5, state = ?6,
+const UPDATE: &str = "UPDATE {table} SET order_id = coalesce(?4, order_id), committed = committed + ?5, state = ?6,
         ttl_minutes = CASE WHEN ?7 THEN ?8 ELSE ttl_minutes END, expires_at = CASE WHEN ?7 THEN ?9 ELSE expires_at END,
         closed_at = ?10
     WHERE reservation_id = ?1 AND store_id = ?2 AND product_id = ?3 AND state = 0";
@@ -58,14 +60,14 @@ impl Projection for Reservations {
         NAME
     }
 
-    fn create_tables(&self, connection: &Connection) -> rusqlite::Result<()> {
-        connection.execute_batch(TABLE)
+    fn schema(&self) -> &'static str {
+        SCHEMA
     }
 
-    fn apply(&self, connection: &Connection, events: &[RecordedEvent]) -> Result<(), ProjectionError> {
-        let mut insert = connection.prepare_cached(INSERT)?;
-        let mut update = connection.prepare_cached(UPDATE)?;
-        for Change { last, key, made, order_id, committed, closing, moved, closed_at } in changes_of(events) {
+    fn apply(&self, table: &Table<'_>, page: &Page<'_>) -> Result<(), ProjectionError> {
+        let mut insert = table.prepare(INSERT)?;
+        let mut update = table.prepare(UPDATE)?;
+        for Change { last, key, made, order_id, committed, closing, moved, closed_at } in changes_of(page.events()) {
             let (id, store_id, product_id) = (key.1.uuid(), key.0.store_id.uuid(), key.0.product_id.uuid());
             let (id, store_id, product_id) = (id.as_bytes(), store_id.as_bytes(), product_id.as_bytes());
             let order_id = order_id.map(|order_id| order_id.uuid().into_bytes());
@@ -74,21 +76,23 @@ impl Projection for Reservations {
             let (hold_for, expires_at) = moved.unwrap_or_default();
             let (minutes, expires_at) = (hold_for.map(HoldFor::minutes), expires_at.map(Timestamp::millis));
             let rows = match made {
-                Some(Made { customer_id, is_line, quantity, reserved_at }) => insert.execute(params![
-                    id,
-                    store_id,
-                    product_id,
-                    customer_id.uuid().as_bytes(),
-                    order_id,
-                    is_line,
-                    i64::from(quantity),
-                    committed,
-                    state,
-                    minutes,
-                    expires_at,
-                    reserved_at.millis(),
-                    closed_at,
-                ])?,
+                Some(Made { customer_id, is_line, quantity, reserved_at }) => insert
+                    .execute(params![
+                        id,
+                        store_id,
+                        product_id,
+                        customer_id.uuid().as_bytes(),
+                        order_id,
+                        is_line,
+                        i64::from(quantity),
+                        committed,
+                        state,
+                        minutes,
+                        expires_at,
+                        reserved_at.millis(),
+                        closed_at,
+                    ])
+                    .or_else(if_taken)?,
                 None => update.execute(params![
                     id,
                     store_id,
@@ -103,7 +107,8 @@ impl Projection for Reservations {
                 ])?,
             };
             if rows != 1 {
-                return Err(ProjectionError::inapplicable(last, format!("there is no live reservation {}", key.1)));
+                let problem = if made.is_some() { "is there already" } else { "isn't live" };
+                return Err(ProjectionError::inapplicable(last, format!("the reservation {} {problem}", key.1)));
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 //! The file can be rebuilt from the log at any time, so it is written with `synchronous=NORMAL`.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,6 +17,8 @@ use thiserror::Error;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
+use crate::model::{self, Model};
+use crate::page::Page;
 use crate::projection::{Projection, ProjectionError, all};
 use crate::{product_inventory, stock_levels};
 
@@ -26,11 +28,8 @@ const APPLICATION_ID: i32 = 0x494e_5652;
 /// How long a connection waits for another one's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-const CHECKPOINTS: &str = "CREATE TABLE IF NOT EXISTS checkpoints (
-    name TEXT PRIMARY KEY,
-    position INTEGER NOT NULL,
-    owner_epoch INTEGER NOT NULL
-) STRICT, WITHOUT ROWID";
+/// Statements that a connection keeps ready: a handful for each projection, and as many for one that is made anew.
+const STATEMENTS_MAX: usize = 128;
 
 /// The bounds of the read models.
 #[derive(Clone, Copy, Debug)]
@@ -59,15 +58,15 @@ pub enum OpenError {
 
 /// The read models, their checkpoints, and who may move them.
 pub struct SqliteReadModels {
-    projections: Vec<Owned>,
-    writer: Mutex<Connection>,
+    names: Vec<&'static str>,
+    writer: Mutex<Writer>,
     readers: Pool<SqliteConnectionManager>,
 }
 
-/// A projection, and the epoch under which this process owns it.
-struct Owned {
-    projection: Box<dyn Projection>,
-    owner_epoch: i64,
+/// The connection that writes, and what it writes to.
+struct Writer {
+    connection: Connection,
+    served: Vec<Model>,
 }
 
 /// What became of a page for one projection.
@@ -86,28 +85,19 @@ impl SqliteReadModels {
     pub(crate) fn open_with(
         path: &Path,
         settings: &ReadModelSettings,
-        projections: Vec<Box<dyn Projection>>,
+        projections: Vec<Arc<dyn Projection>>,
     ) -> Result<Arc<Self>, OpenError> {
-        let mut writer = Connection::open(path)?;
-        prepare(&writer, settings.cache_kib)?;
-        let application_id: i32 = writer.pragma_query_value(None, "application_id", |row| row.get(0))?;
+        let mut connection = Connection::open(path)?;
+        prepare(&connection, settings.cache_kib)?;
+        let application_id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
         if application_id != APPLICATION_ID && application_id != 0 {
             return Err(OpenError::Foreign(application_id));
         }
-        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.execute_batch(CHECKPOINTS)?;
-        let mut owned = Vec::with_capacity(projections.len());
-        for projection in projections {
-            projection.create_tables(&transaction)?;
-            let owner_epoch = transaction.query_row(
-                "INSERT INTO checkpoints (name, position, owner_epoch) VALUES (?1, 0, 1)
-                 ON CONFLICT (name) DO UPDATE SET owner_epoch = owner_epoch + 1 RETURNING owner_epoch",
-                [projection.name()],
-                |row| row.get(0),
-            )?;
-            owned.push(Owned { projection, owner_epoch });
-        }
+        model::create_checkpoints(&transaction)?;
+        let served = projections.into_iter().map(|projection| Model::take_over(&transaction, projection));
+        let served: Vec<Model> = served.collect::<rusqlite::Result<_>>()?;
         transaction.commit()?;
         let cache_kib = settings.cache_kib;
         let manager = SqliteConnectionManager::file(path).with_init(move |connection| {
@@ -119,42 +109,49 @@ impl SqliteReadModels {
             .min_idle(Some(1))
             .connection_timeout(Duration::from_millis(settings.reader_wait_ms_max))
             .build(manager)?;
-        Ok(Arc::new(Self { projections: owned, writer: Mutex::new(writer), readers }))
+        let names = served.iter().map(Model::name).collect();
+        Ok(Arc::new(Self { names, writer: Mutex::new(Writer { connection, served }), readers }))
     }
 
     /// The names of the projections, in the order in which their results are given.
     #[must_use]
-    pub fn names(&self) -> Vec<&'static str> {
-        self.projections.iter().map(|owned| owned.projection.name()).collect()
+    pub fn names(&self) -> &[&'static str] {
+        &self.names
     }
 
     /// How far each projection is.
-    pub(crate) fn checkpoints(&self) -> rusqlite::Result<Vec<Position>> {
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        self.projections.iter().map(|owned| checkpoint_of(&writer, owned.projection.name())).collect()
+    pub(crate) fn checkpoints(&self) -> Vec<Position> {
+        self.writer().served.iter().map(Model::checkpoint).collect()
     }
 
-    /// Applies a page to the projections that `running` says, each from its own checkpoint on, in one transaction: rows and
-    /// checkpoints together. A projection that can't go on is left where it was, and the others go on.
+    /// Applies the page of events that follows `after` to the projections that `running` says, each from its own checkpoint on,
+    /// in one transaction: rows and checkpoints together. A projection that can't go on is left where it was, and the others go
+    /// on; so is one that hasn't got to `after` yet.
     ///
     /// An error of the whole means that nothing has happened.
     pub(crate) fn apply(
         &self,
+        after: Position,
         events: &[RecordedEvent],
-        checkpoints: &[Position],
         running: &[bool],
     ) -> rusqlite::Result<Vec<Applied>> {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut results = Vec::with_capacity(self.projections.len());
-        for ((owned, checkpoint), is_running) in self.projections.iter().zip(checkpoints).zip(running) {
-            let new = &events[events.partition_point(|event| event.position <= *checkpoint)..];
-            let Some(last) = new.last().filter(|_| *is_running) else {
-                results.push(Ok(*checkpoint));
+        let mut writer = self.writer();
+        let Writer { connection, served } = &mut *writer;
+        let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut page = (Position::START, Page::new(&[]));
+        let mut results = Vec::with_capacity(served.len());
+        for (model, is_running) in served.iter().zip(running) {
+            let from = model.checkpoint();
+            let new = &events[events.partition_point(|event| event.position <= from)..];
+            let Some(last) = new.last().filter(|_| *is_running && from >= after) else {
+                results.push(Ok(from));
                 continue;
             };
+            if page.0 != from || page.1.events().len() != new.len() {
+                page = (from, Page::new(new)); // As a rule all of them are equally far.
+            }
             let savepoint = transaction.savepoint()?;
-            let applied = owned.apply(&savepoint, new, *checkpoint, last.position);
+            let applied = model.apply(&savepoint, &page.1, last.position);
             match applied {
                 Ok(()) => savepoint.commit()?,
                 Err(ProjectionError::Unavailable(error)) => return Err(error),
@@ -163,7 +160,16 @@ impl SqliteReadModels {
             results.push(applied.map(|()| last.position));
         }
         transaction.commit()?;
+        for (model, result) in served.iter_mut().zip(&results) {
+            if let Ok(position) = result {
+                model.moved_to(*position);
+            }
+        }
         Ok(results)
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) async fn query<T: Send + 'static>(
@@ -173,24 +179,6 @@ impl SqliteReadModels {
         let readers = self.readers.clone();
         let work = move || -> Result<T, Box<dyn std::error::Error + Send + Sync>> { Ok(read(&*readers.get()?)?) };
         spawn_blocking(work).await.map_err(|error| ViewError(Box::new(error)))?.map_err(ViewError)
-    }
-}
-
-impl Owned {
-    fn apply(
-        &self,
-        connection: &Connection,
-        events: &[RecordedEvent],
-        from: Position,
-        to: Position,
-    ) -> Result<(), ProjectionError> {
-        self.projection.apply(connection, events)?;
-        let mut move_on = connection.prepare_cached(
-            "UPDATE checkpoints SET position = ?4 WHERE name = ?1 AND owner_epoch = ?2 AND position = ?3",
-        )?;
-        let name = self.projection.name();
-        let moved = move_on.execute(params![name, self.owner_epoch, from.0.cast_signed(), to.0.cast_signed()])?;
-        if moved == 1 { Ok(()) } else { Err(ProjectionError::OwnershipLost(name)) }
     }
 }
 
@@ -204,13 +192,8 @@ fn prepare(connection: &Connection, cache_kib: u32) -> rusqlite::Result<()> {
     }
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "cache_size", -i64::from(cache_kib))?;
-    connection.set_prepared_statement_cache_capacity(32);
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     Ok(())
-}
-
-pub(crate) fn checkpoint_of(connection: &Connection, name: &str) -> rusqlite::Result<Position> {
-    let mut read = connection.prepare_cached("SELECT position FROM checkpoints WHERE name = ?1")?;
-    read.query_row([name], |row| Ok(Position(row.get::<_, i64>(0)?.cast_unsigned())))
 }
 
 #[async_trait]

@@ -1,14 +1,14 @@
 //! Rows of stock levels, whatever they are clustered by.
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use rusqlite::{OptionalExtension, params};
 
 use crate::projection::ProjectionError;
 use crate::stock_change::StockChange;
+use crate::table::{Table, if_taken};
 
 /// A table with a row a stock. All statements number their values alike: store, product, quantity, reserved, version after,
 /// version before.
 pub(crate) struct StockRows {
-    pub(crate) create: &'static str,
     pub(crate) insert: &'static str,
     pub(crate) update: &'static str,
     pub(crate) version: &'static str,
@@ -16,9 +16,9 @@ pub(crate) struct StockRows {
 
 impl StockRows {
     /// Applies each change to its row, which has to be at the version that the change starts from.
-    pub(crate) fn apply(&self, connection: &Connection, changes: &[StockChange]) -> Result<(), ProjectionError> {
-        let mut insert = connection.prepare_cached(self.insert)?;
-        let mut update = connection.prepare_cached(self.update)?;
+    pub(crate) fn apply(&self, table: &Table<'_>, changes: &[StockChange]) -> Result<(), ProjectionError> {
+        let mut insert = table.prepare(self.insert)?;
+        let mut update = table.prepare(self.update)?;
         for change in changes {
             let store_id = change.stock_id.store_id.uuid();
             let product_id = change.stock_id.product_id.uuid();
@@ -31,25 +31,17 @@ impl StockRows {
             };
             if rows == 0 {
                 let (stream, version) = (change.stock_id.into(), change.from_version + 1);
-                let problem = format!("the row is at version {}", self.version_of(connection, change)?);
+                let problem = format!("the row is at version {}", self.version_of(table, change)?);
                 return Err(ProjectionError::Inapplicable { stream, version, problem });
             }
         }
         Ok(())
     }
 
-    fn version_of(&self, connection: &Connection, change: &StockChange) -> rusqlite::Result<u64> {
-        let mut version = connection.prepare_cached(self.version)?;
+    fn version_of(&self, table: &Table<'_>, change: &StockChange) -> rusqlite::Result<u64> {
+        let mut version = table.prepare(self.version)?;
         let (store_id, product_id) = (change.stock_id.store_id.uuid(), change.stock_id.product_id.uuid());
         let found = version.query_row(params![store_id.as_bytes(), product_id.as_bytes()], |row| row.get::<_, i64>(0));
         Ok(found.optional()?.unwrap_or(0).cast_unsigned())
-    }
-}
-
-/// A row that is there already counts as none inserted.
-fn if_taken(error: rusqlite::Error) -> rusqlite::Result<usize> {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::ConstraintViolation) => Ok(0),
-        _ => Err(error),
     }
 }

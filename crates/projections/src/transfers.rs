@@ -1,14 +1,16 @@
 //! `transfers`: a row a transfer, in the order in which they were started.
 
 use async_trait::async_trait;
-use inventory_application::ports::{Listed, OrderFilter, OrderViews, RecordedEvent, TransferFilter, ViewError};
+use inventory_application::ports::{Listed, OrderFilter, OrderViews, TransferFilter, ViewError};
 use inventory_application::{Position, StreamId};
 use inventory_domain::transfer::{self, Event, Route, TransferStatus};
 use inventory_domain::{DomainEvent, Order, OrderId, ProductId, Reason, StoreId, Transfer, TransferId};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Row, params};
 
+use crate::page::Page;
 use crate::projection::{Projection, ProjectionError};
 use crate::sqlite_read_models::SqliteReadModels;
+use crate::table::{Table, if_taken};
 use crate::values;
 
 /// The transfers, by where their first event stands; also by product and by state.
@@ -18,8 +20,8 @@ pub struct Transfers;
 pub(crate) const NAME: &str = "transfers";
 
 /// `position`: where the transfer's first event stands. `state`: 0 in transit, 1 received, 2 cancelled.
-const TABLE: &str = "
-    CREATE TABLE IF NOT EXISTS transfers (
+const SCHEMA: &str = "
+    CREATE TABLE {table} (
         position INTEGER PRIMARY KEY,
         transfer_id BLOB NOT NULL UNIQUE,
         product_id BLOB NOT NULL,
@@ -34,8 +36,8 @@ const TABLE: &str = "
         started_at INTEGER NOT NULL,
         changed_at INTEGER NOT NULL
     ) STRICT;
-    CREATE INDEX IF NOT EXISTS transfers_by_product ON transfers (product_id, position);
-    CREATE INDEX IF NOT EXISTS transfers_by_state ON transfers (state, position);
+    CREATE INDEX {table}_by_product ON {table} (product_id, position);
+    CREATE INDEX {table}_by_state ON {table} (state, position);
 ";
 
 impl Projection for Transfers {
@@ -43,39 +45,41 @@ impl Projection for Transfers {
         NAME
     }
 
-    fn create_tables(&self, connection: &Connection) -> rusqlite::Result<()> {
-        connection.execute_batch(TABLE)
+    fn schema(&self) -> &'static str {
+        SCHEMA
     }
 
-    fn apply(&self, connection: &Connection, events: &[RecordedEvent]) -> Result<(), ProjectionError> {
-        let mut insert = connection.prepare_cached(
-            "INSERT INTO transfers (position, transfer_id, product_id, from_store_id, to_store_id, quantity, reason, received,
+    fn apply(&self, table: &Table<'_>, page: &Page<'_>) -> Result<(), ProjectionError> {
+        let mut insert = table.prepare(
+            "INSERT INTO {table} (position, transfer_id, product_id, from_store_id, to_store_id, quantity, reason, received,
                 cancelled, state, version, started_at, changed_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, 0, ?8, ?9, ?9)",
         )?;
-        let mut update = connection.prepare_cached(
-            "UPDATE transfers SET received = received + ?3, cancelled = cancelled + ?4, version = ?2, changed_at = ?5,
+        let mut update = table.prepare(
+            "UPDATE {table} SET received = received + ?3, cancelled = cancelled + ?4, version = ?2, changed_at = ?5,
                 state = CASE WHEN received + ?3 + cancelled + ?4 < quantity THEN 0 WHEN cancelled + ?4 > 0 THEN 2 ELSE 1 END
              WHERE transfer_id = ?1 AND version = ?2 - 1",
         )?;
-        for recorded in events {
+        for recorded in page.events() {
             let (StreamId::Transfer(transfer_id), DomainEvent::Transfer(event)) = (recorded.stream, &recorded.event)
             else {
                 continue;
             };
             let (id, version, at) = (transfer_id.uuid(), recorded.version.cast_signed(), recorded.recorded_at.millis());
             let rows = match event {
-                Event::TransferStarted { route, quantity, reason } => insert.execute(params![
-                    recorded.position.0.cast_signed(),
-                    id.as_bytes(),
-                    route.product_id().uuid().as_bytes(),
-                    route.from().store_id.uuid().as_bytes(),
-                    route.to().store_id.uuid().as_bytes(),
-                    i64::from(*quantity),
-                    reason.as_str(),
-                    version,
-                    at,
-                ])?,
+                Event::TransferStarted { route, quantity, reason } => insert
+                    .execute(params![
+                        recorded.position.0.cast_signed(),
+                        id.as_bytes(),
+                        route.product_id().uuid().as_bytes(),
+                        route.from().store_id.uuid().as_bytes(),
+                        route.to().store_id.uuid().as_bytes(),
+                        i64::from(*quantity),
+                        reason.as_str(),
+                        version,
+                        at,
+                    ])
+                    .or_else(if_taken)?,
                 Event::TransferReceived { quantity } => {
                     update.execute(params![id.as_bytes(), version, i64::from(*quantity), 0, at])?
                 }
@@ -117,17 +121,16 @@ impl OrderViews for SqliteReadModels {
         limit: usize,
     ) -> Result<Vec<Listed<TransferId, Transfer>>, ViewError> {
         self.query(move |connection| {
-            let source = match (filter.product_id, filter.status) {
-                (Some(_), _) => "transfers INDEXED BY transfers_by_product",
-                (None, Some(_)) => "transfers INDEXED BY transfers_by_state",
-                (None, None) => "transfers NOT INDEXED",
-            };
             let product = filter.product_id.map(|_| "AND product_id = ?3").unwrap_or_default();
-            let state = filter.status.map(|_| "AND state = ?4").unwrap_or_default();
+            let state = match (filter.product_id, filter.status) {
+                (_, None) => "",
+                (None, Some(_)) => "AND state = ?4",
+                (Some(_), Some(_)) => "AND +state = ?4", // By the index of products: it picks fewer.
+            };
             let mut list = connection.prepare_cached(&format!(
                 "SELECT position, transfer_id, product_id, from_store_id, to_store_id, quantity, reason, received, cancelled,
                     version, started_at, changed_at
-                 FROM {source} WHERE position > ?1 {product} {state} AND (?3 IS NULL OR 1) AND (?4 IS NULL OR 1)
+                 FROM transfers WHERE position > ?1 {product} {state} AND (?3 IS NULL OR 1) AND (?4 IS NULL OR 1)
                  ORDER BY position LIMIT ?2"
             ))?;
             let product_id = filter.product_id.map(|id| id.uuid().into_bytes());

@@ -143,6 +143,48 @@ async fn of_two_owners_only_the_later_moves_on() {
     assert_eq!(shown(&models).await, shop.levels());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_of_another_form_is_filled_again() {
+    let (folder, log, mut shop) = (tempfile::tempdir().unwrap(), log(), Shop::default());
+    let path = folder.path().join("read.db");
+    shop.add(&log, 1, 5).await;
+    let models = open(&path);
+    let mut follower = Follower::start(&log, &models);
+    follower.reaches(Position(1)).await;
+    follower.stop().await;
+    drop(models);
+    for outdated in [
+        "UPDATE checkpoints SET form = 'CREATE TABLE {table} (of, another, release)' WHERE name = 'stock_levels';
+         DROP TABLE stock_levels; CREATE TABLE stock_levels (of_another_release)",
+        "DROP TABLE stock_levels", // Gone for good.
+        "ALTER TABLE checkpoints DROP COLUMN form; DROP TABLE orders; CREATE TABLE orders (of_the_first_release)",
+    ] {
+        Connection::open(&path).unwrap().execute_batch(outdated).unwrap();
+        let models = open(&path);
+        let mut follower = Follower::start(&log, &models);
+        follower.reaches(Position(1)).await;
+        assert_eq!(shown(&models).await, shop.levels(), "{outdated}");
+        follower.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_is_there_already_stops_one_projection_and_not_all() {
+    let (folder, log, mut shop) = (tempfile::tempdir().unwrap(), log(), Shop::default());
+    let path = folder.path().join("read.db");
+    let models = open(&path);
+    let row = "INSERT INTO stock_levels VALUES (?1, ?2, 1, 0, 1)";
+    let (store_id, product_id) = (stock(1).store_id.uuid(), stock(1).product_id.uuid());
+    Connection::open(&path).unwrap().execute(row, [store_id.as_bytes(), product_id.as_bytes()]).unwrap();
+    shop.add(&log, 1, 5).await;
+    let follower = Follower::start(&log, &models);
+    let status = follower.is(|status| status.projections[1].checkpoint == Position(1)).await;
+    let says = "doesn't fit the rows: the row is at version 1";
+    assert!(status.projections[0].stopped.as_deref().unwrap().ends_with(says), "{status:?}");
+    assert!(status.projections[1..].iter().all(|one| one.stopped.is_none()), "{status:?}");
+    follower.stop().await;
+}
+
 #[tokio::test]
 async fn a_foreign_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();

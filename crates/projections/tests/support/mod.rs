@@ -116,7 +116,7 @@ impl Follower {
         settings: ProjectionRunnerSettings,
         listener: Arc<dyn ProjectionListener>,
     ) -> Self {
-        let runner = ProjectionRunner::new(log.clone(), models.clone(), listener, settings).unwrap();
+        let runner = ProjectionRunner::new(log.clone(), models.clone(), listener, settings);
         let (status, checkpoint) = (Box::new(runner.status()), runner.checkpoint());
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(runner.run(async move { stopped.await.unwrap_or(()) }));
