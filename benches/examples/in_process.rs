@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use inventory_application::command_loop::CommandLoopPorts;
 use inventory_application::ports::{
     AppendGroup, Clock, CommitListener, CommittedGroup, Due, EventStore, IdSource, Metadata, RecalledReservation,
-    ReservationViews, ViewError,
+    ReservationViews, Unobserved, ViewError,
 };
 use inventory_application::{
     AcknowledgedLevels, Ask, CommandLoop, CommandLoopSettings, CommandSender, Condition, EventId, Position, Request,
@@ -81,6 +81,7 @@ fn run(kind: &str, folder: &std::path::Path, load: Load) -> Result<f64, Box<dyn 
         ids: Arc::new(System),
         acknowledged: Arc::new(AcknowledgedLevels::new(100_000, Position::START)),
         listener: Arc::new(Nobody),
+        observer: Arc::new(Unobserved),
     };
     let (commands, command_loop) = CommandLoop::new(ports, CommandLoopSettings::default());
     let looping = thread::spawn(move || {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use inventory_application::command_loop::CommandLoopPorts;
-use inventory_application::ports::{EventStore, OrderViews, StockViews, StoreError};
+use inventory_application::ports::{EventStore, OrderViews, StockViews, StoreError, Unobserved};
 use inventory_application::{
     AcknowledgedLevels, CommandLoop, CommandLoopSettings, CommandSender, ExpiryProcess, ExpirySettings, HistoryQueries,
     Position, StockQueries, StockQueriesSettings,
@@ -137,6 +137,7 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
         ids: Arc::new(TimeOrderedIds),
         acknowledged: Arc::clone(&acknowledged),
         listener: Arc::clone(&business_events) as _,
+        observer: Arc::new(Unobserved),
     };
     let (commands, command_loop) = CommandLoop::new(ports, command_loop_settings(settings));
     let query_settings = StockQueriesSettings { catch_up_ms_max: settings.reads.catch_up_ms_max };

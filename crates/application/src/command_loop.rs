@@ -34,7 +34,7 @@ use self::waiting::Unit;
 use self::working_states::WorkingStates;
 use crate::AcknowledgedLevels;
 use crate::ports::{
-    AppendOutcome, Clock, CommitListener, EventStore, IdSource, ReservationViews, Snapshot, StoreError,
+    AppendOutcome, Clock, CommandObserver, CommitListener, EventStore, IdSource, ReservationViews, Snapshot, StoreError,
 };
 
 pub use self::request::{
@@ -58,6 +58,8 @@ pub struct CommandLoopPorts {
     pub acknowledged: Arc<AcknowledgedLevels>,
     /// Who hears of what was committed.
     pub listener: Arc<dyn CommitListener>,
+    /// Who measures what is done.
+    pub observer: Arc<dyn CommandObserver>,
 }
 
 /// The loop itself. It does its work in [`CommandLoop::run`]; who wants something of it has a [`CommandSender`].
@@ -102,7 +104,7 @@ impl CommandLoop {
         let many = Arc::new(Notify::new());
         let sender = CommandSender::new(sender, Arc::clone(&many), settings.queue_commands_max, wait_max);
         let states = WorkingStates::new(settings.states_max, settings.closed_reservations_remembered);
-        let gathering = Gathering::new(Arc::clone(&ports.store), Arc::clone(&ports.reservations), settings.loads_max);
+        let gathering = Gathering::new(&ports, settings.loads_max);
         let command_loop = Self {
             ports,
             settings,
@@ -208,6 +210,7 @@ impl CommandLoop {
         }
         self.is_deferring = !deferred.is_empty();
         deferred.into_iter().rev().for_each(|unit| self.ready.push_front(unit));
+        batch.deciding_ended();
         (!batch.is_empty()).then_some(batch)
     }
 

@@ -1,6 +1,7 @@
 //! What the use cases need from outside; each port says what an adapter owes.
 
 pub mod clock;
+pub mod command_observer;
 pub mod commit_listener;
 pub mod event_history;
 pub mod event_log;
@@ -12,6 +13,9 @@ pub mod reservation_views;
 pub mod stock_views;
 
 pub use clock::Clock;
+pub use command_observer::{
+    AppendEnd, CommandKind, CommandObserver, CommandOutcome, ObservedBatch, ObservedCommand, Unobserved,
+};
 pub use commit_listener::{CommitListener, CommittedGroup};
 pub use event_history::EventHistory;
 pub use event_log::{EventLog, RecordedEvent};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use inventory_application::command_loop::CommandLoopPorts;
 use inventory_application::ports::{
     AppendGroup, CommitListener, CommittedGroup, Due, EventLog, Listed, OrderFilter, OrderViews, ReservationViews,
-    TransferFilter,
+    TransferFilter, Unobserved,
 };
 use inventory_application::testing::{InMemoryEventStore, LogReservations, ManualClock, SequentialIds};
 use inventory_application::{
@@ -220,6 +220,7 @@ fn start(log: &Arc<InMemoryEventStore>, clock: &Arc<ManualClock>) -> CommandSend
         ids: Arc::new(SequentialIds::default()),
         acknowledged: Arc::new(AcknowledgedLevels::new(100, Position::START)),
         listener: Arc::new(Nobody),
+        observer: Arc::new(Unobserved),
     };
     let settings = CommandLoopSettings { closed_reservations_remembered: 2, ..CommandLoopSettings::default() };
     let (commands, command_loop) = CommandLoop::new(ports, settings);

@@ -204,7 +204,7 @@ mod tests {
     use std::path::Path;
 
     use inventory_application::ports::{
-        AppendGroup, CommitListener, CommittedGroup, ProductLevels, StockViews, ViewError, Viewed,
+        AppendGroup, CommitListener, CommittedGroup, ProductLevels, StockViews, Unobserved, ViewError, Viewed,
     };
     use inventory_application::testing::{InMemoryEventStore, LogReservations, ManualClock, SequentialIds};
     use inventory_application::{
@@ -276,6 +276,7 @@ mod tests {
             ids: Arc::new(SequentialIds::default()),
             acknowledged: Arc::clone(&acknowledged),
             listener: Arc::new(Nobody),
+            observer: Arc::new(Unobserved),
         };
         let (commands, command_loop) = CommandLoop::new(ports, CommandLoopSettings::default());
         tokio::spawn(command_loop.run(pending()));

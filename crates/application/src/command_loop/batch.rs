@@ -12,8 +12,8 @@ use super::waiting::{Verdict, Waiting};
 use super::working_states::{Aggregate, WorkingStates};
 use super::{CommandLoopPorts, CommandLoopSettings};
 use crate::ports::{
-    AppendGroup, AppendKey, AppendOutcome, CommittedGroup, ExpectedVersion, Metadata, NewEvent, Snapshot, StoreError,
-    StreamAppend,
+    AppendEnd, AppendGroup, AppendKey, AppendOutcome, CommittedGroup, ExpectedVersion, Metadata, NewEvent,
+    ObservedBatch, Snapshot, StoreError, StreamAppend,
 };
 use crate::{Position, StreamId};
 
@@ -27,9 +27,17 @@ pub(super) struct Batch {
     snapshot_reservations_max: usize,
     clock: Timestamp,
     instant: Instant,
+    times: Times,
     /// Stocks whose states are to be kept, then the states as they are at the end of the batch.
     noted: Vec<StockId>,
     kept: Vec<(StockId, Inventory)>,
+}
+
+/// When what was done with a batch.
+struct Times {
+    deciding_began: Instant,
+    deciding_ended: Instant,
+    append_began: Instant,
 }
 
 /// A request and what it is to be told once its group is durable; nobody has asked for what had to be done first.
@@ -65,6 +73,7 @@ impl Batch {
     /// A batch that is decided now, with room for so many requests.
     pub(super) fn new(ports: &CommandLoopPorts, settings: &CommandLoopSettings, requests: usize) -> Self {
         let requests = requests.min(settings.batch_commands_max);
+        let now = Instant::now();
         Self {
             groups: Arc::new(Vec::with_capacity(requests)),
             decided: Vec::with_capacity(requests),
@@ -73,7 +82,8 @@ impl Batch {
             snapshot_every_events: settings.snapshot_every_events,
             snapshot_reservations_max: settings.snapshot_reservations_max,
             clock: ports.clock.now(),
-            instant: Instant::now(),
+            instant: now,
+            times: Times { deciding_began: now, deciding_ended: now, append_began: now },
             noted: Vec::new(),
             kept: Vec::new(),
         }
@@ -82,6 +92,11 @@ impl Batch {
     /// What is decided from here on is decided now.
     pub(super) fn go_on(&mut self, ports: &CommandLoopPorts) {
         (self.clock, self.instant) = (ports.clock.now(), Instant::now());
+    }
+
+    /// Nothing more is decided, for now.
+    pub(super) fn deciding_ended(&mut self) {
+        self.times.deciding_ended = Instant::now();
     }
 
     /// Whether a group of it has an append id, which may turn out to be known.
@@ -103,6 +118,7 @@ impl Batch {
         let noted = std::mem::take(&mut self.noted).into_iter();
         let snapshot = |stock_id: StockId| Some((stock_id, states.get(stock_id.into())?.snapshot()?));
         self.kept = noted.filter_map(snapshot).collect();
+        self.times.append_began = Instant::now();
         Arc::clone(&self.groups)
     }
 
@@ -117,7 +133,7 @@ impl Batch {
     /// A verdict that rests on durable events alone, with nobody else to change them, is answered at once.
     pub(super) fn decide(&mut self, waiting: Waiting, states: &mut WorkingStates, ports: &CommandLoopPorts) -> Step {
         if waiting.deadline <= self.instant {
-            waiting.answer(Err(CommandError::WaitedTooLong));
+            waiting.answer_at_once(Err(CommandError::WaitedTooLong), &*ports.observer);
             return Step::Done;
         }
         let drafted = loop {
@@ -129,7 +145,7 @@ impl Batch {
                     Err(Undecided::Needs(needs)) => return Step::Blocked(waiting, needs),
                     Err(Undecided::ExpireFirst(order_id)) => {
                         let damage = StoreError::Damaged(format!("order {order_id} can't be closed").into());
-                        waiting.answer(Err(CommandError::Store(damage.into())));
+                        waiting.answer_at_once(Err(CommandError::Store(damage.into())), &*ports.observer);
                         return Step::Done;
                     }
                 },
@@ -142,7 +158,7 @@ impl Batch {
         if !has_events && !is_ahead && !has_key && ports.store.is_exclusive() {
             let Draft { verdict, recorded_at, .. } = drafted;
             let told = told(verdict, states, Some(&waiting), recorded_at);
-            waiting.answer(told);
+            waiting.answer_at_once(told, &*ports.observer);
             return Step::Done;
         }
         if !has_events && is_ahead && has_key && drafted.verdict.is_ok() {
@@ -215,11 +231,12 @@ impl Batch {
         let outcomes = match outcome {
             Ok(outcomes) => outcomes,
             Err(error) => {
-                self.fail(error, states);
+                self.fail(error, states, ports);
                 settled.is_spoilt = true;
                 return settled;
             }
         };
+        let mut observed = self.observed(AppendEnd::Answered);
         let Self { groups, decided, kept, .. } = self;
         let mut acknowledged = Vec::with_capacity(decided.len());
         let mut committed = Vec::with_capacity(decided.len());
@@ -244,11 +261,13 @@ impl Batch {
                     });
                     if let Some(position) = position {
                         committed.push(CommittedGroup { index, position });
+                        observed.events += group.event_count();
                     }
                     answers.extend(waiting.map(|waiting| (waiting, verdict)));
                 }
                 AppendOutcome::Conflict { .. } => {
                     forget(group, states);
+                    observed.conflicts += 1;
                     let Some(mut waiting) = waiting else { continue };
                     waiting.tries += 1;
                     if waiting.tries >= tries_max {
@@ -281,6 +300,9 @@ impl Batch {
             ports.acknowledged.acknowledge(acknowledged);
             ports.listener.committed(&groups, committed);
         }
+        observed.retries = settled.lost.len();
+        let commands = answers.iter().map(|(waiting, verdict)| waiting.observed(verdict.into()));
+        ports.observer.settled(&observed, &commands.collect::<Vec<_>>());
         for (waiting, verdict) in answers {
             waiting.answer(verdict);
         }
@@ -288,13 +310,33 @@ impl Batch {
     }
 
     /// Tells everybody that the store failed, and drops what ran ahead of it.
-    fn fail(self, error: StoreError, states: &mut WorkingStates) {
+    fn fail(self, error: StoreError, states: &mut WorkingStates, ports: &CommandLoopPorts) {
+        let observed = self.observed((&error).into());
         let error = CommandError::Store(Arc::new(error));
-        for (Decided { waiting, .. }, group) in self.decided.into_iter().zip(&*self.groups) {
-            forget(group, states);
-            if let Some(waiting) = waiting {
-                waiting.answer(Err(error.clone()));
-            }
+        self.groups.iter().for_each(|group| forget(group, states));
+        let waiting: Vec<Waiting> = self.decided.into_iter().filter_map(|decided| decided.waiting).collect();
+        let commands = waiting.iter().map(|waiting| waiting.observed((&error).into()));
+        ports.observer.settled(&observed, &commands.collect::<Vec<_>>());
+        for waiting in waiting {
+            waiting.answer(Err(error.clone()));
+        }
+    }
+
+    /// The batch as an observer sees it, before it is known what became of its groups.
+    fn observed(&self, append: AppendEnd) -> ObservedBatch {
+        let Times { deciding_began, deciding_ended, append_began } = self.times;
+        let (groups, append_ended) = (self.groups.len(), Instant::now());
+        let (events, conflicts, retries) = (0, 0, 0);
+        ObservedBatch {
+            deciding_began,
+            deciding_ended,
+            append_began,
+            append_ended,
+            groups,
+            events,
+            conflicts,
+            retries,
+            append,
         }
     }
 }

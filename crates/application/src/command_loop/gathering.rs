@@ -7,11 +7,12 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use super::CommandLoopPorts;
 use super::deciding::Need;
 use super::request::CommandError;
 use super::waiting::{Recalled, Unit};
 use crate::StreamId;
-use crate::ports::{EventStore, LoadedStream, ReservationViews, StoreError};
+use crate::ports::{CommandObserver, EventStore, LoadedStream, ReservationViews, StoreError};
 
 /// How long a read side that is behind is given before it is asked again.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -20,6 +21,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 pub(super) struct Gathering {
     store: Arc<dyn EventStore>,
     reservations: Arc<dyn ReservationViews>,
+    observer: Arc<dyn CommandObserver>,
     reads_max: usize,
     /// Units by one of the streams that they wait for, oldest first.
     parked: HashMap<StreamId, VecDeque<Unit>>,
@@ -44,10 +46,11 @@ pub(super) struct Gathered {
 }
 
 impl Gathering {
-    pub(super) fn new(store: Arc<dyn EventStore>, reservations: Arc<dyn ReservationViews>, reads_max: usize) -> Self {
+    pub(super) fn new(ports: &CommandLoopPorts, reads_max: usize) -> Self {
         Self {
-            store,
-            reservations,
+            store: Arc::clone(&ports.store),
+            reservations: Arc::clone(&ports.reservations),
+            observer: Arc::clone(&ports.observer),
             reads_max,
             parked: HashMap::new(),
             to_load: Vec::new(),
@@ -112,7 +115,7 @@ impl Gathering {
             Some(Err(panicked)) => std::panic::resume_unwind(panicked.into_panic()), // It catches what an adapter does.
             Some(Ok(Read::Reservations(unit, Ok(())))) => Gathered { units: vec![unit], ..nothing },
             Some(Ok(Read::Reservations(unit, Err(error)))) => {
-                unit.refuse(&error);
+                unit.refuse(&error, &*self.observer);
                 nothing
             }
             Some(Ok(Read::Streams(streams, result))) => {
@@ -125,7 +128,7 @@ impl Gathering {
                     Ok(histories) => Gathered { streams: streams.into_iter().zip(histories).collect(), units },
                     Err(error) => {
                         let error = CommandError::Store(Arc::new(error));
-                        units.into_iter().for_each(|unit| unit.refuse(&error));
+                        units.into_iter().for_each(|unit| unit.refuse(&error, &*self.observer));
                         nothing
                     }
                 }

@@ -173,6 +173,16 @@ pub struct TransferAnswer {
 }
 
 impl Answer {
+    /// Whether this is the answer to an earlier request under the same key.
+    #[must_use]
+    pub const fn is_repeat(&self) -> bool {
+        match self {
+            Self::Stock(answer) => answer.is_repeat,
+            Self::Order(answer) => answer.is_repeat,
+            Self::Transfer(answer) => answer.is_repeat,
+        }
+    }
+
     pub(super) fn set_position(&mut self, position: Position) {
         match self {
             Self::Stock(answer) => answer.position = position,

@@ -43,8 +43,9 @@ impl CommandSender {
     pub async fn send(&self, request: Request) -> Verdict {
         let permit = self.places(request.ask.weight())?;
         let (reply, verdict) = oneshot::channel();
-        let deadline = Instant::now() + self.wait_max;
-        let waiting = Waiting { request, deadline, tries: 0, recalled: None, reply: Reply::One(reply, permit) };
+        let queued_at = Instant::now();
+        let (deadline, reply) = (queued_at + self.wait_max, Reply::One(reply, permit));
+        let waiting = Waiting { request, queued_at, deadline, tries: 0, recalled: None, reply };
         self.put(Unit::One(Box::new(waiting)))?;
         verdict.await.unwrap_or(Err(CommandError::Abandoned))
     }
@@ -61,11 +62,12 @@ impl CommandSender {
         }
         let permit = self.places(requests.iter().map(|request| request.ask.weight()).sum())?;
         let (reply, verdicts) = oneshot::channel();
-        let (count, deadline) = (requests.len(), Instant::now() + self.wait_max);
+        let (count, queued_at) = (requests.len(), Instant::now());
+        let deadline = queued_at + self.wait_max;
         let replies = ManyReplies::new(count, permit, reply);
         let waiting = requests.into_iter().enumerate().map(|(index, request)| {
             let reply = Reply::OfMany(Arc::clone(&replies), index);
-            Waiting { request, deadline, tries: 0, recalled: None, reply }
+            Waiting { request, queued_at, deadline, tries: 0, recalled: None, reply }
         });
         let waiting: Vec<_> = waiting.collect();
         self.put(Unit::Many(waiting.into_iter()))?;

@@ -7,6 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 use super::request::{Answer, CommandError, Request};
+use crate::ports::{CommandObserver, CommandOutcome, ObservedCommand};
 
 /// What one request came to.
 pub type Verdict = Result<Answer, CommandError>;
@@ -15,6 +16,7 @@ pub type Verdict = Result<Answer, CommandError>;
 #[derive(Debug)]
 pub struct Waiting {
     pub(super) request: Request,
+    pub(super) queued_at: Instant,
     pub(super) deadline: Instant,
     /// How often it has lost to another node.
     pub(super) tries: u32,
@@ -65,10 +67,10 @@ impl Unit {
     }
 
     /// Refuses all that is left of it.
-    pub(super) fn refuse(self, error: &CommandError) {
+    pub(super) fn refuse(self, error: &CommandError, observer: &dyn CommandObserver) {
         match self {
-            Self::One(waiting) => waiting.answer(Err(error.clone())),
-            Self::Many(rest) => rest.for_each(|waiting| waiting.answer(Err(error.clone()))),
+            Self::One(waiting) => waiting.answer_at_once(Err(error.clone()), observer),
+            Self::Many(rest) => rest.for_each(|waiting| waiting.answer_at_once(Err(error.clone()), observer)),
         }
     }
 }
@@ -118,6 +120,23 @@ impl ManyReplies {
 }
 
 impl Waiting {
+    /// The request as an observer sees it.
+    pub(super) fn observed(&self, outcome: CommandOutcome) -> ObservedCommand<'_> {
+        ObservedCommand {
+            kind: (&self.request.ask).into(),
+            outcome,
+            queued_at: self.queued_at,
+            tries: self.tries,
+            metadata: &self.request.metadata,
+        }
+    }
+
+    /// [`Waiting::answer`], where nothing was written for it.
+    pub(super) fn answer_at_once(self, verdict: Verdict, observer: &dyn CommandObserver) {
+        observer.answered_at_once(&self.observed((&verdict).into()));
+        self.answer(verdict);
+    }
+
     /// Tells the client; one that has hung up hears nothing, and what was done stays done.
     pub(super) fn answer(self, verdict: Verdict) {
         match self.reply {

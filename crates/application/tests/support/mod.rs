@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use inventory_application::command_loop::CommandLoopPorts;
 use inventory_application::ports::{
-    AppendGroup, AppendOutcome, CommitListener, CommittedGroup, EventLog, EventStore, LoadedStream, RecordedEvent,
-    Snapshot, StoreError,
+    AppendGroup, AppendOutcome, CommandObserver, CommitListener, CommittedGroup, EventLog, EventStore, LoadedStream,
+    ObservedBatch, ObservedCommand, RecordedEvent, Snapshot, StoreError,
 };
 use inventory_application::testing::{InMemoryEventStore, LogReservations, ManualClock, SequentialIds};
 use inventory_application::{
@@ -34,6 +34,7 @@ pub struct Node {
     pub clock: Arc<ManualClock>,
     pub acknowledged: Arc<AcknowledgedLevels>,
     pub heard: Arc<Heard>,
+    pub observed: Arc<Observed>,
     pub commands: CommandSender,
     stop: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
 }
@@ -47,6 +48,42 @@ impl CommitListener for Listener {
     fn committed(&self, batch: &Arc<Vec<AppendGroup>>, committed: Vec<CommittedGroup>) {
         assert!(committed.iter().all(|group| batch[group.index].event_count() > 0));
         self.0.lock().unwrap().extend(committed.iter().map(|group| group.position));
+    }
+}
+
+/// What an observer was told, a line a batch and a line a command.
+#[derive(Default)]
+pub struct Observed(Mutex<Vec<String>>);
+
+impl Observed {
+    /// What it was told since it was last asked.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+
+    fn say(&self, line: String) {
+        self.0.lock().unwrap().push(line);
+    }
+
+    fn command(&self, command: &ObservedCommand<'_>) {
+        self.say(format!("{} {}", command.kind.name(), command.outcome.name()));
+    }
+}
+
+impl CommandObserver for Observed {
+    fn settled(&self, batch: &ObservedBatch, commands: &[ObservedCommand<'_>]) {
+        let ObservedBatch { groups, events, conflicts, retries, append, .. } = batch;
+        self.say(format!("{append:?}: {groups} groups, {events} events, {conflicts} conflicts, {retries} retries"));
+        let times = [batch.deciding_began, batch.deciding_ended, batch.append_began, batch.append_ended];
+        assert!(times.is_sorted(), "{batch:?}");
+        for command in commands {
+            assert!(command.queued_at <= batch.deciding_ended, "{command:?} in {batch:?}");
+            self.command(command);
+        }
+    }
+
+    fn answered_at_once(&self, command: &ObservedCommand<'_>) {
+        self.command(command);
     }
 }
 
@@ -65,6 +102,7 @@ impl Node {
         let clock = Arc::new(ManualClock::at(NOON));
         let acknowledged = Arc::new(AcknowledgedLevels::new(100, Position::START));
         let heard = Arc::new(Heard::default());
+        let observed = Arc::new(Observed::default());
         let ports = CommandLoopPorts {
             store,
             reservations: Arc::new(LogReservations::of(log)),
@@ -72,6 +110,7 @@ impl Node {
             ids: Arc::new(SequentialIds::default()),
             acknowledged: acknowledged.clone(),
             listener: Arc::new(Listener(heard.clone())),
+            observer: observed.clone(),
         };
         let (commands, command_loop) = CommandLoop::new(ports, settings);
         let (stop, stopped) = oneshot::channel();
@@ -80,7 +119,7 @@ impl Node {
                 std::future::pending::<()>().await; // The node was dropped; the loop ends with its last sender.
             }
         }));
-        Self { clock, acknowledged, heard, commands, stop: Mutex::new(Some((stop, running))) }
+        Self { clock, acknowledged, heard, observed, commands, stop: Mutex::new(Some((stop, running))) }
     }
 
     /// Sends a request, and waits for its answer elsewhere.
