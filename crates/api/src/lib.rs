@@ -1,17 +1,20 @@
 //! The service: HTTP, settings, logs, the command line, and the one place that wires adapters to ports.
 //!
 //! In reading order: [`settings`], [`composition`] (what stands behind which port), [`opened_store`], [`routes`] (the whole URL table),
-//! [`handlers`], [`wire`] (the JSON shapes), [`problem`] (every error and its status), [`request_context`], [`request_key`]
-//! (which requests are the same), [`query`] and [`cursor`] (parameters and pages), [`cache_headers`] (copies say so), [`server`]
-//! (start and graceful stop), [`health`], [`logging`], [`command_line`], [`run`] (what each command does), [`replay`],
-//! [`maintenance`] (export, import, backup, restore, verify), [`progress`].
+//! [`handlers`], [`wire`] (the JSON shapes), [`problem`] (every error and its status), [`request_context`], [`access`] (who may do
+//! what), [`watched_files`] (keys that change), [`request_key`] (which requests are the same), [`query`] and [`cursor`] (parameters
+//! and pages), [`cache_headers`] (copies say so), [`listeners`], [`server`] (start and graceful stop), [`health`], [`logging`],
+//! [`command_line`], [`run`] (what each command does), [`replay`], [`maintenance`] (export, import, backup, restore, verify),
+//! [`progress`].
 
+pub mod access;
 pub mod cache_headers;
 pub mod command_line;
 pub mod composition;
 pub mod cursor;
 pub mod handlers;
 pub mod health;
+pub mod listeners;
 pub mod logging;
 pub mod maintenance;
 pub mod moment;
@@ -24,7 +27,9 @@ pub mod request_context;
 pub mod request_key;
 pub mod routes;
 pub mod run;
+pub mod secret;
 pub mod server;
 pub mod settings;
 pub mod system;
+pub mod watched_files;
 pub mod wire;

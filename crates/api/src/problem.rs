@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use inventory_application::ports::{StoreError, ViewError};
 use inventory_application::{CommandError, HistoryError, QueryError, Shortfall};
@@ -22,8 +22,8 @@ pub struct Problem {
     detail: Option<String>,
     /// Members beside those of the RFC, as the contract names them for the kind.
     members: Map<String, Value>,
-    /// The methods that a path has, for the kind that names them.
-    allow: Option<&'static str>,
+    /// The header that goes with some kinds: the methods that a path has, the credentials that are wanted, when to ask again.
+    header: Option<Box<(HeaderName, HeaderValue)>>,
     cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -43,6 +43,8 @@ macro_rules! kinds {
 
 kinds! {
     MALFORMED_JSON = "malformed-json", 400, "The body is not JSON";
+    UNAUTHENTICATED = "unauthenticated", 401, "Credentials are needed";
+    FORBIDDEN = "forbidden", 403, "The credentials don't allow this";
     NOT_FOUND = "not-found", 404, "There is nothing at this path";
     STOCK_NOT_FOUND = "stock-not-found", 404, "Nobody has ever filled this stock";
     RESERVATION_NOT_FOUND = "reservation-not-found", 404, "The stock knows no such reservation";
@@ -73,6 +75,7 @@ kinds! {
     EXCEEDS_RESERVATION = "exceeds-reservation", 422, "The reservation holds fewer units";
     EXCEEDS_TRANSFER = "exceeds-transfer", 422, "Fewer units are in transit";
     IDEMPOTENCY_KEY_REUSED = "idempotency-key-reused", 422, "The key was used for another request";
+    RATE_LIMITED = "rate-limited", 429, "Too many requests";
     INTERNAL = "internal", 500, "Something broke";
     NOT_IMPLEMENTED = "not-implemented", 501, "This part of the contract is not served yet";
     OVERLOADED = "overloaded", 503, "Too much is asked at once";
@@ -80,6 +83,9 @@ kinds! {
     READ_MODEL_BEHIND = "read-model-behind", 503, "The read side is not there yet";
     OUTCOME_UNKNOWN = "outcome-unknown", 504, "Whether it was done is not known";
 }
+
+/// What every challenge begins with.
+const REALM: &str = "Bearer realm=\"inventory\"";
 
 /// How long a client that met an overload should wait, in seconds.
 const RETRY_AFTER_SECONDS: &str = "1";
@@ -95,7 +101,7 @@ pub struct FieldError {
 
 impl Problem {
     fn new(kind: Kind) -> Self {
-        Self { kind, detail: None, members: Map::new(), allow: None, cause: None }
+        Self { kind, detail: None, members: Map::new(), header: None, cause: None }
     }
 
     fn detailed(kind: Kind, detail: impl Into<String>) -> Self {
@@ -109,6 +115,10 @@ impl Problem {
     fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
         self.members.insert(member.to_owned(), value.into());
         self
+    }
+
+    fn with_header(self, name: HeaderName, value: Option<HeaderValue>) -> Self {
+        Self { header: value.map(|value| Box::new((name, value))), ..self }
     }
 
     /// The body is not JSON at all.
@@ -155,6 +165,32 @@ impl Problem {
         )
     }
 
+    /// Credentials are missing, or can't be used for this reason.
+    #[must_use]
+    pub fn unauthenticated(why: Option<&str>) -> Self {
+        let (detail, challenge) = match why {
+            None => ("send Authorization: Bearer and an API key or token", REALM.to_owned()),
+            Some(why) => (why, format!("{REALM}, error=\"invalid_token\", error_description=\"{why}\"")),
+        };
+        Self::detailed(Kind::UNAUTHENTICATED, detail)
+            .with_header(WWW_AUTHENTICATE, HeaderValue::try_from(challenge).ok())
+    }
+
+    /// The caller is known, and lacks this scope.
+    #[must_use]
+    pub fn forbidden(scope: &str) -> Self {
+        let challenge = format!("{REALM}, error=\"insufficient_scope\", scope=\"{scope}\"");
+        let problem = Self::detailed(Kind::FORBIDDEN, format!("this needs the scope {scope}")).with("scope", scope);
+        problem.with_header(WWW_AUTHENTICATE, HeaderValue::try_from(challenge).ok())
+    }
+
+    /// The caller has asked too often.
+    #[must_use]
+    pub fn rate_limited(retry_after_s: u64) -> Self {
+        let problem = Self::detailed(Kind::RATE_LIMITED, format!("ask again in {retry_after_s} s"));
+        problem.with_header(RETRY_AFTER, Some(retry_after_s.into()))
+    }
+
     /// There is nothing at the path.
     #[must_use]
     pub fn not_found() -> Self {
@@ -165,7 +201,7 @@ impl Problem {
     #[must_use]
     pub fn method_not_allowed(allow: &'static str) -> Self {
         let problem = Self::detailed(Kind::METHOD_NOT_ALLOWED, format!("the path has {allow}"));
-        Self { allow: Some(allow), ..problem }
+        problem.with_header(ALLOW, Some(HeaderValue::from_static(allow)))
     }
 
     /// Nobody has ever filled the stock, or the product in any store.
@@ -220,8 +256,8 @@ impl Problem {
     #[must_use]
     pub fn response(&self, request_id: Option<&str>) -> HttpResponse {
         let mut response = HttpResponseBuilder::new(self.status_code());
-        if let Some(allow) = self.allow {
-            response.insert_header((ALLOW, HeaderValue::from_static(allow)));
+        if let Some((name, value)) = self.header.as_deref() {
+            response.insert_header((name.clone(), value.clone()));
         }
         if self.kind.status == 503 {
             response.insert_header((RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS)));

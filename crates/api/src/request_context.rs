@@ -3,14 +3,17 @@
 use std::future::{Future, Ready, ready};
 use std::rc::Rc;
 
-use actix_web::body::MessageBody;
+use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse};
-use slog::{Logger, error, warn};
+use slog::{Logger, error, o, warn};
 use uuid::Uuid;
 
+use crate::access::Door;
+use crate::access::caller::Caller;
+use crate::access::rate_limits::Allowance;
 use crate::problem::Problem;
 use crate::server::Drain;
 
@@ -19,6 +22,17 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The longest request id that is taken from a client, in bytes.
 const REQUEST_ID_BYTES_MAX: usize = 128;
+
+/// What stands around every request of one worker.
+#[derive(Clone)]
+pub struct Around {
+    /// Where failures are reported.
+    pub log: Logger,
+    /// Whether the node is going down.
+    pub drain: Drain,
+    /// Who is let in.
+    pub door: Door,
+}
 
 /// The name of a request: the client's own if it is sane, else a new one.
 #[derive(Clone, Debug)]
@@ -60,7 +74,7 @@ impl FromRequest for RequestId {
     }
 }
 
-/// Wraps every request: names it, and turns what went wrong into problem details that carry the name.
+/// Wraps every request: names it, lets it in or not, and turns what went wrong into problem details that carry the name.
 ///
 /// # Errors
 ///
@@ -68,35 +82,53 @@ impl FromRequest for RequestId {
 pub fn with_request_id<S, B>(
     request: ServiceRequest,
     service: &S,
-    log: &Logger,
-    drain: &Drain,
-) -> impl Future<Output = Result<ServiceResponse<actix_web::body::EitherBody<B>>, Error>> + use<S, B>
+    around: &Around,
+) -> impl Future<Output = Result<ServiceResponse<EitherBody<B>>, Error>> + use<S, B>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
     B: MessageBody,
 {
     let (request_id, header) = RequestId::of(&request);
     request.extensions_mut().insert(request_id.clone());
-    let in_work = drain.enter();
-    let answered = service.call(request);
-    let (log, drain) = (log.clone(), drain.clone());
+    let in_work = around.drain.enter();
+    let answered = match around.door.admit(&request) {
+        Ok(()) => Ok(service.call(request)),
+        Err(problem) => Err((request, problem)),
+    };
+    let Around { log, drain, .. } = around.clone();
     async move {
         let _in_work = in_work;
-        let answered = answered.await?;
-        let problem = problem_of(&answered);
-        let mut answered = match problem {
-            None => answered.map_into_left_body(),
-            Some(problem) => {
-                report(&log, &problem, &answered, &request_id);
-                let response = problem.response(Some(request_id.as_str()));
-                answered.into_response(response.map_into_right_body())
+        let mut answered = match answered {
+            Ok(answered) => with_problem_details(answered.await?, &request_id, &log),
+            Err((request, problem)) => {
+                request.into_response(problem.response(Some(request_id.as_str())).map_into_right_body())
             }
         };
+        write_allowance(&mut answered);
         answered.headers_mut().insert(REQUEST_ID, header);
         if drain.is_draining() {
             answered.response_mut().head_mut().set_connection_type(ConnectionType::Close);
         }
         Ok(answered)
+    }
+}
+
+/// The answer as it is, or the problem behind it with the request's name.
+fn with_problem_details<B: MessageBody>(
+    answered: ServiceResponse<B>,
+    request_id: &RequestId,
+    log: &Logger,
+) -> ServiceResponse<EitherBody<B>> {
+    let Some(problem) = problem_of(&answered) else { return answered.map_into_left_body() };
+    report(log, &problem, &answered, request_id);
+    answered.into_response(problem.response(Some(request_id.as_str())).map_into_right_body())
+}
+
+/// Tells the client what is left of its allowance, where requests are counted.
+fn write_allowance<B>(answered: &mut ServiceResponse<B>) {
+    let allowance = answered.request().extensions().get::<Rc<Allowance>>().cloned();
+    if let Some(allowance) = allowance {
+        allowance.write(answered.headers_mut());
     }
 }
 
@@ -120,10 +152,13 @@ fn report<B>(log: &Logger, problem: &Problem, answered: &ServiceResponse<B>, req
         deeper = cause.source();
     }
     let (path, slug) = (answered.request().path(), problem.slug());
+    let extensions = answered.request().extensions();
+    let actor = extensions.get::<Caller>().map(Caller::actor);
+    let said = o!("request_id" => request_id.as_str().to_owned(), "path" => path.to_owned(), "actor" => actor.map(str::to_owned));
     if slug == "internal" {
-        error!(log, "request_failed"; "request_id" => request_id.as_str(), "path" => path, "problem" => slug, "cause" => causes);
+        error!(log, "request_failed"; said, "problem" => slug, "cause" => causes);
     } else {
-        warn!(log, "request_failed"; "request_id" => request_id.as_str(), "path" => path, "problem" => slug, "cause" => causes);
+        warn!(log, "request_failed"; said, "problem" => slug, "cause" => causes);
     }
 }
 

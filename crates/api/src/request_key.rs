@@ -19,8 +19,8 @@ pub const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-
 /// The longest key, in characters.
 const KEY_CHARACTERS_MAX: usize = 255;
 
-/// Who asks, until there is access control: everybody is the same.
-const NOBODY_IN_PARTICULAR: &str = "";
+/// Who asks where there is no access control: everybody is the same.
+pub const NOBODY_IN_PARTICULAR: &str = "";
 
 /// A client's name for a request: 1 to 255 printable characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,11 +75,12 @@ impl IdempotencyKey {
         &self.0
     }
 
-    /// This key, for a request with this hash.
+    /// This key of this principal, for a request with this hash. A key has no control characters, so the last zero byte tells where it
+    /// begins.
     #[must_use]
-    pub fn for_request(&self, request_hash: [u8; 16]) -> RequestKey {
+    pub fn for_request(&self, principal: &str, request_hash: [u8; 16]) -> RequestKey {
         let mut hasher = Hasher::new();
-        hasher.update(NOBODY_IN_PARTICULAR.as_bytes()).update(&[0]).update(self.0.as_bytes());
+        hasher.update(principal.as_bytes()).update(&[0]).update(self.0.as_bytes());
         RequestKey { append_id: first_half(&hasher), request_hash }
     }
 }
@@ -241,7 +242,11 @@ mod tests {
             RequestHash::of("/x", &Condition::Exists).finish()
         );
         let key = IdempotencyKey::new("K").unwrap();
-        assert_ne!(key.for_request([0; 16]).append_id, key.of_command(0).for_request([0; 16]).append_id);
+        let append_id = |principal, key: &IdempotencyKey| key.for_request(principal, [0; 16]).append_id;
+        assert_ne!(append_id("", &key), append_id("", &key.of_command(0)));
+        assert_ne!(append_id("", &key), append_id("key:till", &key));
+        assert_ne!(append_id("key:till", &key), append_id("token:till", &key));
+        assert_eq!(append_id("key:till", &key), append_id("key:till", &IdempotencyKey::new("K").unwrap()));
     }
 
     fn key_of(given: &str) -> Result<Option<IdempotencyKey>, Problem> {

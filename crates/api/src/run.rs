@@ -11,8 +11,10 @@ use slog::{Logger, info, o};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::access::Access;
 use crate::command_line::{Command, CommandLine, Replay, Serve};
 use crate::composition::{Services, compose};
+use crate::listeners::addresses;
 use crate::logging::logger;
 use crate::maintenance::backup::{backup, restore};
 use crate::maintenance::export::{Target, export};
@@ -22,6 +24,7 @@ use crate::progress::Progress;
 use crate::replay::{EmbeddedShop, HttpShop, Plan, ReplayOptions, ReplayReport, ids, replay, replay_plan};
 use crate::server::{listen, stop};
 use crate::settings::{LogLevel, Settings};
+use crate::watched_files::watch;
 
 /// The baskets that the demo replays.
 const SAMPLE: &[u8] = include_bytes!("../../../data/samples/baskets.csv");
@@ -108,12 +111,18 @@ async fn serve(config: Option<&Path>, options: Serve) -> Result<ExitCode, RunErr
     let settings = load(config)?;
     // From here on, so that a stop that comes while the node starts is not lost.
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| RunError::of(&error))?;
+    let hangup = signal(SignalKind::hangup()).map_err(|error| RunError::of(&error))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| RunError::of(&error))?;
     let (log, lines) = logger(&settings.log);
+    let (access, keys) =
+        Access::open(&settings, log.new(o!("part" => "access"))).map_err(|error| RunError::of(&error))?;
+    // Before anything is opened: who must not listen there needs no store.
+    let is_guarded = access.is_on() || settings.access.allow_open_network;
+    addresses(&settings.server, is_guarded).map_err(|error| RunError::of(&error))?;
     let services = compose(&settings, &log).await.map_err(|error| RunError::of(&error))?;
-    let address = (settings.server.host.as_str(), settings.server.port);
-    let listening = listen(&settings.server, &services, &log)
-        .map_err(|error| RunError(format!("{}:{} can't be listened on: {error}", address.0, address.1)))?;
+    let listening = listen(&settings, &services, &access, &log).map_err(|error| RunError::of(&error))?;
+    let reload = Duration::from_millis(settings.access.reload_ms);
+    let reload = actix_web::rt::spawn(watch(keys.into_iter().collect(), reload, hangup));
     let handle = listening.server.handle();
     let server = actix_web::rt::spawn(listening.server);
     let address = listening.addresses.first().map(ToString::to_string).unwrap_or_default();
@@ -125,6 +134,7 @@ async fn serve(config: Option<&Path>, options: Serve) -> Result<ExitCode, RunErr
         _ = terminate.recv() => (),
         _ = interrupt.recv() => (),
     }
+    reload.abort();
     info!(log, "stopping");
     stop(&handle, &services.drain, Duration::from_secs(settings.server.drain_s_max), &log).await;
     drop(server.await);

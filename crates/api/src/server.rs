@@ -1,6 +1,5 @@
 //! Serves HTTP until it is told to stop, then lets what is in work end.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,10 +10,12 @@ use actix_web::{App, HttpServer, web};
 use slog::{Logger, warn};
 use tokio::time::{Instant, sleep};
 
+use crate::access::Access;
 use crate::composition::Services;
-use crate::request_context::with_request_id;
+use crate::listeners::{ListenError, listeners, unavailable};
+use crate::request_context::{Around, with_request_id};
 use crate::routes::routes;
-use crate::settings::ServerSettings;
+use crate::settings::Settings;
 use crate::wire::json_body::BodyLimit;
 
 /// How often a stop looks whether the last request is answered.
@@ -71,7 +72,14 @@ pub struct Listening {
 /// # Errors
 ///
 /// When the address can't be had.
-pub fn listen(settings: &ServerSettings, services: &Services, log: &Logger) -> io::Result<Listening> {
+pub fn listen(
+    settings: &Settings,
+    services: &Services,
+    access: &Arc<Access>,
+    log: &Logger,
+) -> Result<Listening, ListenError> {
+    let is_guarded = access.is_on() || settings.access.allow_open_network;
+    let settings = &settings.server;
     let commands = web::Data::new(services.commands.clone());
     let queries = web::Data::new(services.queries.clone());
     let history = web::Data::new(services.history.clone());
@@ -80,9 +88,9 @@ pub fn listen(settings: &ServerSettings, services: &Services, log: &Logger) -> i
     let body_wait = Duration::from_millis(settings.body_wait_ms_max);
     let body_limit = web::Data::new(BodyLimit { bytes_max: settings.body_bytes_max, wait_max: body_wait });
     let batch_body = web::Data::new(BodyLimit { bytes_max: settings.batch_body_bytes_max, wait_max: body_wait });
-    let (log, drain) = (log.clone(), services.drain.clone());
+    let (log, drain, access) = (log.clone(), services.drain.clone(), Arc::clone(access));
     let mut server = HttpServer::new(move || {
-        let (log, drain) = (log.clone(), drain.clone());
+        let around = Around { log: log.clone(), drain: drain.clone(), door: access.door() };
         App::new()
             .app_data(commands.clone())
             .app_data(queries.clone())
@@ -91,10 +99,9 @@ pub fn listen(settings: &ServerSettings, services: &Services, log: &Logger) -> i
             .app_data(health.clone())
             .app_data(body_limit.clone())
             .configure(|config| routes(config, &batch_body))
-            .wrap_fn(move |request, service| with_request_id(request, service, &log, &drain))
+            .wrap_fn(move |request, service| with_request_id(request, service, &around))
     })
     .max_connections(settings.connections_max)
-    .backlog(settings.backlog)
     .keep_alive(Duration::from_secs(settings.keep_alive_s))
     .client_request_timeout(Duration::from_millis(settings.head_wait_ms_max))
     .shutdown_timeout(settings.drain_s_max)
@@ -102,7 +109,9 @@ pub fn listen(settings: &ServerSettings, services: &Services, log: &Logger) -> i
     if settings.workers > 0 {
         server = server.workers(settings.workers);
     }
-    let server = server.bind((settings.host.as_str(), settings.port))?;
+    for listener in listeners(settings, is_guarded)? {
+        server = server.listen(listener).map_err(|source| unavailable(settings, source))?;
+    }
     Ok(Listening { addresses: server.addrs(), server: server.run() })
 }
 

@@ -1,10 +1,16 @@
 //! The settings: the built-in defaults, then a file of the user's, then the environment; checked at start.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-use config::{Config, Environment, File, FileFormat};
+use config::{Config, ConfigError, Environment, File, FileFormat};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
 use thiserror::Error;
+
+use crate::access::client_address::Network;
+use crate::secret::Secret;
 
 /// The defaults, as documented for users.
 const DEFAULT: &str = include_str!("../../../config/default.toml");
@@ -18,6 +24,9 @@ const PREFIX: &str = "INVENTORY";
 #[allow(missing_docs, reason = "config/default.toml says what each one is")]
 pub struct Settings {
     pub server: ServerSettings,
+    pub access: AccessSection,
+    pub tokens: TokenSection,
+    pub rate_limits: RateLimitSection,
     pub data: DataSettings,
     pub event_store: EventStoreSettings,
     pub command_loop: CommandLoopSection,
@@ -31,12 +40,12 @@ pub struct Settings {
 }
 
 macro_rules! sections {
-    ($($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty,)* })*) => {$(
+    ($($(#[$doc:meta])* $name:ident { $($(#[$of_field:meta])* $field:ident: $type:ty,)* })*) => {$(
         $(#[$doc])*
         #[derive(Clone, Debug, Deserialize)]
         #[serde(deny_unknown_fields)]
         #[allow(missing_docs, reason = "config/default.toml says what each one is")]
-        pub struct $name { $(pub $field: $type,)* }
+        pub struct $name { $($(#[$of_field])* pub $field: $type,)* }
     )*};
 }
 
@@ -53,8 +62,45 @@ sections! {
         keep_alive_s: u64,
         head_wait_ms_max: u64,
         body_wait_ms_max: u64,
+        write_wait_ms_max: u64,
         drain_s_max: u64,
     }
+    /// `[access]`
+    AccessSection {
+        enabled: bool,
+        allow_open_network: bool,
+        open_metrics: bool,
+        keys_file: PathBuf,
+        keys: Vec<KeySettings>,
+        reload_ms: u64,
+        file_bytes_max: u64,
+        failed_attempts_max: u32,
+        #[serde(deserialize_with = "list")]
+        trusted_proxies: Vec<Network>,
+    }
+    /// One of `[[access.keys]]`, here or in a file.
+    KeySettings {
+        name: String,
+        hash: Secret,
+        scopes: Vec<String>,
+        expires_at: Option<String>,
+        requests_per_second: Option<u32>,
+        burst: Option<u32>,
+    }
+    /// `[tokens]`
+    TokenSection {
+        hs256_secret: Secret,
+        hs256_secret_file: PathBuf,
+        jwks_file: PathBuf,
+        #[serde(deserialize_with = "list")]
+        issuers: Vec<String>,
+        #[serde(deserialize_with = "list")]
+        audiences: Vec<String>,
+        leeway_s: u64,
+        cached_tokens_max: usize,
+    }
+    /// `[rate_limits]`
+    RateLimitSection { requests_per_second: u32, burst: u32, callers_max: usize, }
     /// `[data]`
     DataSettings { dir: PathBuf, }
     /// `[event_store]`
@@ -143,6 +189,9 @@ pub enum SettingsError {
     /// A source can't be read, or a value has the wrong type.
     #[error("the settings can't be used: {0}")]
     Unreadable(#[from] config::ConfigError),
+    /// A file with keys is no list of keys.
+    #[error("{0}")]
+    KeyFile(String),
     /// A value is out of its range.
     #[error("the setting {key} {problem}")]
     OutOfRange {
@@ -176,6 +225,9 @@ impl Settings {
 
     fn check(&self) -> Result<(), SettingsError> {
         let at_least_one = [
+            ("access.failed_attempts_max", self.access.failed_attempts_max as usize),
+            ("tokens.cached_tokens_max", self.tokens.cached_tokens_max),
+            ("rate_limits.callers_max", self.rate_limits.callers_max),
             ("server.connections_max", self.server.connections_max),
             ("server.body_bytes_max", self.server.body_bytes_max),
             ("server.batch_body_bytes_max", self.server.batch_body_bytes_max),
@@ -224,12 +276,65 @@ impl Settings {
             "event_store.segment_bytes",
             "must be from 64 KiB to 2 GiB",
         )?;
+        ensure(self.access.reload_ms > 0, "access.reload_ms", "must be at least 1")?;
+        ensure(self.tokens.leeway_s <= 300, "tokens.leeway_s", "must be at most 300")?;
+        let one_secret = self.tokens.hs256_secret.is_empty() || self.tokens.hs256_secret_file.as_os_str().is_empty();
+        ensure(one_secret, "tokens.hs256_secret", "must not be given beside hs256_secret_file")?;
         ensure(self.expiry.poll_ms > 0, "expiry.poll_ms", "must be at least 1")?;
         ensure(self.projections.poll_ms > 0, "projections.poll_ms", "must be at least 1")?;
         ensure((0.0..1.0).contains(&self.resilience.jitter), "resilience.jitter", "must be from 0 to below 1")?;
         ensure(self.resilience.delay_multiplier >= 1.0, "resilience.delay_multiplier", "must be at least 1")?;
         ensure(!self.data.dir.as_os_str().is_empty(), "data.dir", "must name a folder")
     }
+}
+
+/// The API keys of a file: a list of `[[keys]]`.
+///
+/// # Errors
+///
+/// [`SettingsError`] says what can't be read; what stands there is not shown.
+pub fn parse_key_file(content: &[u8]) -> Result<Vec<KeySettings>, SettingsError> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct KeyFile {
+        #[serde(default)]
+        keys: Vec<KeySettings>,
+    }
+    let text = std::str::from_utf8(content).map_err(|_| SettingsError::KeyFile("it is not UTF-8".into()))?;
+    let source = Config::builder().add_source(File::from_str(text, FileFormat::Toml));
+    let file = source.build().and_then(Config::try_deserialize::<KeyFile>);
+    Ok(file.map_err(|error| SettingsError::KeyFile(without_values(&error)))?.keys)
+}
+
+/// What is wrong, without the lines and values that the message would show: they may be keys.
+fn without_values(error: &ConfigError) -> String {
+    match error {
+        ConfigError::FileParse { cause, .. } => cause.to_string().lines().next().unwrap_or_default().to_owned(),
+        ConfigError::Type { expected, key, .. } => {
+            format!("{} must be {expected}", key.as_deref().unwrap_or("a value"))
+        }
+        ConfigError::At { error, key, .. } => {
+            format!("{}: {}", key.as_deref().unwrap_or_default(), without_values(error))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// A list, or in a variable a text with commas between.
+fn list<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Given {
+        List(Vec<String>),
+        Text(String),
+    }
+    let given = match Given::deserialize(deserializer)? {
+        Given::List(list) => list,
+        Given::Text(text) => {
+            text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+        }
+    };
+    given.iter().map(|part| part.parse().map_err(|error| D::Error::custom(format!("{part:?}: {error}")))).collect()
 }
 
 fn ensure(holds: bool, key: &'static str, problem: impl Into<String>) -> Result<(), SettingsError> {

@@ -7,6 +7,7 @@ use inventory_application::{Answer, Ask, Condition, HistoryQueries, Request};
 
 use super::stock::{counted_then, set_then};
 use super::writer::{Writer, no_query};
+use crate::access::count_commands;
 use crate::problem::Problem;
 use crate::wire::batch::{BatchBody, BatchCommand, BatchRequest, ResultBody};
 use crate::wire::json_body::RawJsonBody;
@@ -27,6 +28,7 @@ pub async fn batch(
         return Err(Problem::invalid_field("If-Match", "must not be given with a batch, which has many versions"));
     }
     let batch = BatchRequest::parse(&body.0)?;
+    count_commands(&request, batch.commands.len())?;
     let shared = Arc::new(writer.metadata(None));
     let mut results: Vec<Option<ResultBody>> = Vec::with_capacity(batch.commands.len());
     let (mut requests, mut asked) = (Vec::with_capacity(batch.commands.len()), Vec::new());
@@ -47,7 +49,7 @@ pub async fn batch(
             Some((key, _)) => Arc::new(writer.metadata(Some(key))),
             None => Arc::clone(&shared),
         };
-        let key = key.map(|(key, hash)| key.for_request(hash));
+        let key = key.map(|(key, hash)| key.for_request(writer.principal(), hash));
         let ask = Ask::Stock { stock_id, command, is_fresh };
         requests.push(Request { ask, condition: Condition::None, key, metadata });
         asked.push((place, stock_id, status, message));

@@ -6,17 +6,18 @@ use std::sync::Arc;
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
-use actix_web::{FromRequest, HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use inventory_application::ports::{Kept, Metadata};
 use inventory_application::{Ask, CommandSender, Condition, Request};
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::access::caller::Caller;
 use crate::cache_headers;
 use crate::problem::Problem;
 use crate::query::QueryParameters;
 use crate::request_context::RequestId;
-use crate::request_key::{IDEMPOTENT_REPLAYED, IdempotencyKey, RequestHash, if_match};
+use crate::request_key::{IDEMPOTENT_REPLAYED, IdempotencyKey, NOBODY_IN_PARTICULAR, RequestHash, if_match};
 
 /// What a write needs.
 pub struct Writer {
@@ -27,6 +28,7 @@ pub struct Writer {
     /// The client's key.
     pub key: Option<IdempotencyKey>,
     request_id: String,
+    caller: Option<Caller>,
 }
 
 impl Writer {
@@ -41,7 +43,7 @@ impl Writer {
     /// The request that asks so.
     #[must_use]
     pub fn request(&self, ask: Ask, hash: Option<RequestHash>) -> Request {
-        let key = self.key.as_ref().zip(hash).map(|(key, hash)| key.for_request(hash.finish()));
+        let key = self.key.as_ref().zip(hash).map(|(key, hash)| key.for_request(self.principal(), hash.finish()));
         let metadata = self.metadata(self.key.as_ref());
         Request { ask, condition: self.condition.clone(), key, metadata: Arc::new(metadata) }
     }
@@ -50,7 +52,14 @@ impl Writer {
     #[must_use]
     pub fn metadata(&self, key: Option<&IdempotencyKey>) -> Metadata {
         let idempotency_key = key.map(|key| key.as_str().to_owned());
-        Metadata { request_id: Some(self.request_id.clone()), idempotency_key, ..Metadata::default() }
+        let actor = self.caller.as_ref().map(|caller| caller.actor().to_owned());
+        Metadata { request_id: Some(self.request_id.clone()), actor, idempotency_key, ..Metadata::default() }
+    }
+
+    /// Whose idempotency keys these are.
+    #[must_use]
+    pub fn principal(&self) -> &str {
+        self.caller.as_ref().map_or(NOBODY_IN_PARTICULAR, Caller::actor)
     }
 
     /// The id of the request.
@@ -69,7 +78,8 @@ impl FromRequest for Writer {
             let request_id = RequestId::from_request(request, payload).into_inner()?.as_str().to_owned();
             let commands = request.app_data::<web::Data<CommandSender>>().ok_or_else(Problem::not_found)?.clone();
             let (key, condition) = (IdempotencyKey::of(request.headers())?, if_match(request.headers())?);
-            Ok(Self { commands, condition, key, request_id })
+            let caller = request.extensions().get::<Caller>().cloned();
+            Ok(Self { commands, condition, key, request_id, caller })
         };
         ready(writer())
     }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::shop::{Restocked, Shop, ShopError, ShopOrder};
 use crate::problem::Problem;
-use crate::request_key::{IdempotencyKey, RequestHash};
+use crate::request_key::{IdempotencyKey, NOBODY_IN_PARTICULAR, RequestHash};
 use crate::wire::{AddStockRequest, StockRequest};
 
 /// Enough that a full batch waits while another is being written, and far below what the queue takes.
@@ -95,7 +95,7 @@ impl Shop for EmbeddedShop {
         let request = Request {
             ask: Ask::Stock { stock_id, command, is_fresh },
             condition: Condition::None,
-            key: Some(key.for_request(hash.finish())),
+            key: Some(key.for_request(NOBODY_IN_PARTICULAR, hash.finish())),
             metadata: Arc::new(metadata(Some(key))),
         };
         let answer = self.commands.send_stock(request).await?;
