@@ -130,16 +130,13 @@ fn bad_sizes_types_paths_and_methods_get_their_code() {
 }
 
 #[test]
-fn what_is_not_served_yet_is_refused_and_not_ignored() {
+fn what_nobody_knows_is_refused_and_not_ignored() {
     let service = RunningService::start();
     let client = service.client();
     assert_eq!(client.add(1, 1, 5).status, 201);
     let good = json!({"product_id": id(1), "store_id": id(1), "quantity": 1, "reason": "x"});
     assert_eq!(post(&client, "stock?x=1", &[JSON], good.to_string().as_bytes()), "422 invalid-request x");
     let path = format!("/api/v1/inventory/products/{}/stores/{}", id(1), id(1));
-    for parameter in ["min_version=1", "min_position=1", "consistency=strong"] {
-        assert_eq!(client.get(&format!("{path}?{parameter}")).summary(), "501 not-implemented", "{parameter}");
-    }
     assert_eq!(client.get(&format!("{path}?colour=red")).summary(), "422 invalid-request");
     assert_eq!(client.level(1, 1).level(), "5/0 v1", "nothing of it was done");
 }

@@ -8,16 +8,19 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use inventory_application::command_loop::CommandLoopPorts;
-use inventory_application::ports::{EventStore, OrderViews, StockViews, StoreError, Unobserved};
+use inventory_application::ports::{EventStore, StockViews, StoreError, Unobserved};
 use inventory_application::{
-    AcknowledgedLevels, CommandLoop, CommandLoopSettings, CommandSender, ExpiryProcess, ExpirySettings, HistoryQueries,
-    Position, StockQueries, StockQueriesSettings,
+    AcknowledgedLevels, CatchUp, CatchUpSettings, CommandLoop, CommandLoopSettings, CommandSender, ExpiryProcess,
+    ExpirySettings, HistoryQueries, ListCheckpoints, ListQueries, Position, StockCheckpoints, StockQueries,
 };
 use inventory_cache::{CacheSettings, CachedStockViews};
 use inventory_eventstore::{DataFolder, DataFolderError, DroppedBatch, LostEvents, Seen};
 use inventory_messaging::InProcessBus;
 use inventory_projections::digests::ReadModelFile;
-use inventory_projections::{ProjectionRunner, ProjectionRunnerSettings, ReadModelSettings, SqliteReadModels};
+use inventory_projections::{
+    ProjectionRunner, ProjectionRunnerSettings, ReadModelSettings, SqliteReadModels, orders, product_inventory,
+    stock_levels, transfers,
+};
 use inventory_resilience::{
     BreakerSettings, BreakerState, CircuitBreaker, ResilientEventStore, ResilientStockViews, RetryPolicy, RetrySettings,
 };
@@ -44,7 +47,7 @@ pub struct Services {
     /// The log's own answers.
     pub history: HistoryQueries,
     /// Lists of orders and transfers.
-    pub orders: Arc<dyn OrderViews>,
+    pub lists: ListQueries,
     /// Where the log ended when the services were started.
     pub head_at_start: Position,
     /// How the node is.
@@ -123,6 +126,7 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
 
     // The cache hears first: a level that is no longer acknowledged here must not be found old there.
     let bus = InProcessBus::new(vec![Arc::clone(&cached_views) as _, Arc::clone(&acknowledged) as _]);
+    let catch_up = CatchUp::new(Arc::clone(&event_log), catch_up_settings(settings));
     let runner = ProjectionRunner::new(event_log, Arc::clone(&models), Arc::new(bus), runner_settings(settings));
     let (checkpoint, status) = (runner.checkpoint(), runner.status());
     let furthest = status().projections.iter().map(|projection| projection.checkpoint).max().unwrap_or_default();
@@ -140,11 +144,25 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
         observer: Arc::new(Unobserved),
     };
     let (commands, command_loop) = CommandLoop::new(ports, command_loop_settings(settings));
-    let query_settings = StockQueriesSettings { catch_up_ms_max: settings.reads.catch_up_ms_max };
-    let queries = StockQueries::new(acknowledged, cached_views, commands.clone(), checkpoint.clone(), query_settings);
+    let stock_checkpoints = StockCheckpoints {
+        levels: runner.checkpoint_of(stock_levels::NAME),
+        products: runner.checkpoint_of(product_inventory::NAME),
+    };
+    let queries = StockQueries::new(acknowledged, cached_views, commands.clone(), stock_checkpoints, catch_up.clone());
+    let list_checkpoints = ListCheckpoints {
+        orders: runner.checkpoint_of(orders::NAME),
+        transfers: runner.checkpoint_of(transfers::NAME),
+    };
+    let lists = ListQueries::new(Arc::clone(&models) as _, list_checkpoints, catch_up.clone());
     let closed_remembered = settings.command_loop.closed_reservations_remembered;
-    let history =
-        HistoryQueries::new(resilient_store, history, commands.clone(), Arc::new(SystemClock), closed_remembered);
+    let history = HistoryQueries::new(
+        resilient_store,
+        history,
+        commands.clone(),
+        Arc::new(SystemClock),
+        catch_up,
+        closed_remembered,
+    );
     let expiry = ExpiryProcess::new(
         Arc::clone(&models) as _,
         commands.clone(),
@@ -175,7 +193,7 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
         commands,
         queries,
         history,
-        orders: models,
+        lists,
         head_at_start: head,
         health: Arc::new(health),
         drain,
@@ -313,6 +331,11 @@ fn command_loop_settings(settings: &Settings) -> CommandLoopSettings {
         conflict_tries_max: section.conflict_tries_max,
         conflict_delay_ms_max: section.conflict_delay_ms_max,
     }
+}
+
+fn catch_up_settings(settings: &Settings) -> CatchUpSettings {
+    let section = &settings.reads;
+    CatchUpSettings { wait_ms_max: section.catch_up_ms_max, waiting_max: section.waiting_max }
 }
 
 fn read_model_settings(settings: &Settings) -> ReadModelSettings {

@@ -1,5 +1,7 @@
 //! Opaque places in lists: the key that the list is ordered by, and a hash of what the list is of.
 
+use std::fmt::Write;
+
 use inventory_application::Position;
 
 use crate::problem::Problem;
@@ -9,17 +11,26 @@ use crate::query::QueryParameters;
 const LIMIT_DEFAULT: u64 = 100;
 const LIMIT_MAX: u64 = 1_000;
 
+/// What a list is ordered by. It never changes, so that a page which starts after it is right whatever has happened since.
+pub trait Key: Sized {
+    /// As bytes, always as many.
+    fn bytes(&self) -> Vec<u8>;
+
+    /// The key that is written so.
+    fn read(bytes: &[u8]) -> Option<Self>;
+}
+
 /// A page of a list.
 #[derive(Clone, Copy, Debug)]
-pub struct Page {
-    /// The key after which it starts.
-    pub after: Position,
+pub struct Page<K> {
+    /// The key after which it starts; `None` for the first page.
+    pub after: Option<K>,
     /// How many things are on it, at most.
     pub limit: usize,
     list: u64,
 }
 
-impl Page {
+impl<K: Key> Page<K> {
     /// The page that `?limit=` and `?cursor=` ask for, of the list that `filters` describe.
     ///
     /// # Errors
@@ -28,27 +39,35 @@ impl Page {
     pub fn of(query: &QueryParameters, filters: &str) -> Result<Self, Problem> {
         let limit = query.number("limit", 1, LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
         let list = hash(filters);
-        let after = match query.text("cursor") {
-            None => 0,
-            Some(cursor) => read(cursor, list).ok_or_else(|| {
-                Problem::invalid_field("cursor", "must be the next_cursor of an answer to the same list")
-            })?,
-        };
-        Ok(Self { after: Position(after), limit: usize::try_from(limit).unwrap_or(1), list })
+        let foreign = || Problem::invalid_field("cursor", "must be the next_cursor of an answer to the same list");
+        let after = query.text("cursor").map(|cursor| read(cursor, list).ok_or_else(foreign)).transpose()?;
+        Ok(Self { after, limit: usize::try_from(limit).unwrap_or(1), list })
     }
 
     /// The cursor of the page after one whose last thing has this key; `None` where the page wasn't full.
     #[must_use]
-    pub fn next_cursor(&self, things: usize, last: Option<Position>) -> Option<String> {
-        let Position(key) = last.filter(|_| things >= self.limit)?;
-        Some(format!("{:016x}{key:016x}", self.list))
+    pub fn next_cursor(&self, things: usize, last: Option<K>) -> Option<String> {
+        self.cursor_after(last.filter(|_| things >= self.limit))
+    }
+
+    /// The cursor of the page that starts after this key.
+    #[must_use]
+    pub fn cursor_after(&self, key: Option<K>) -> Option<String> {
+        let mut cursor = format!("{:016x}", self.list);
+        for byte in key?.bytes() {
+            write!(cursor, "{byte:02x}").ok()?;
+        }
+        Some(cursor)
     }
 }
 
-fn read(cursor: &str, list: u64) -> Option<u64> {
-    let (of, key) = cursor.split_at_checked(16).filter(|(_, key)| key.len() == 16)?;
-    let number = |text: &str| u64::from_str_radix(text, 16).ok().filter(|_| !text.starts_with('+'));
-    (number(of)? == list).then(|| number(key)).flatten()
+fn read<K: Key>(cursor: &str, list: u64) -> Option<K> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (pairs, []) = cursor.as_bytes().as_chunks::<2>() else { return None };
+    let bytes = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?));
+    let bytes = bytes.collect::<Option<Vec<u8>>>()?;
+    let key = bytes.strip_prefix(&list.to_be_bytes())?;
+    K::read(key)
 }
 
 fn hash(filters: &str) -> u64 {
@@ -57,19 +76,29 @@ fn hash(filters: &str) -> u64 {
     u64::from_be_bytes(first)
 }
 
+impl Key for Position {
+    fn bytes(&self) -> Vec<u8> {
+        self.0.to_be_bytes().to_vec()
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        Some(Self(u64::from_be_bytes(bytes.try_into().ok()?)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_cursor_belongs_to_its_list() {
-        let page = |filters: &str| Page { after: Position::START, limit: 2, list: hash(filters) };
+        let page = |filters: &str| Page { after: None, limit: 2, list: hash(filters) };
         let cursor = page("orders of 7").next_cursor(2, Some(Position(41))).unwrap();
-        assert_eq!(read(&cursor, hash("orders of 7")), Some(41));
-        assert_eq!(read(&cursor, hash("orders of 8")), None);
+        assert_eq!(read(&cursor, hash("orders of 7")), Some(Position(41)));
+        assert_eq!(read::<Position>(&cursor, hash("orders of 8")), None);
         for damaged in ["", "41", &cursor[1..], &format!("{cursor}0"), &cursor.replace('2', "x"), &"+".repeat(32)] {
             if damaged != cursor {
-                assert_eq!(read(damaged, hash("orders of 7")), None, "{damaged}");
+                assert_eq!(read::<Position>(damaged, hash("orders of 7")), None, "{damaged}");
             }
         }
         assert_eq!(page("x").next_cursor(1, Some(Position(41))), None, "a page that wasn't full is the last");

@@ -9,7 +9,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use inventory_application::ports::{StoreError, ViewError};
-use inventory_application::{CommandError, HistoryError, QueryError, Shortfall};
+use inventory_application::{CommandError, HistoryError, NotFresh, QueryError, Shortfall};
 use inventory_domain::inventory::Rejection;
 use inventory_domain::{order, transfer};
 use serde::Serialize;
@@ -77,7 +77,6 @@ kinds! {
     IDEMPOTENCY_KEY_REUSED = "idempotency-key-reused", 422, "The key was used for another request";
     RATE_LIMITED = "rate-limited", 429, "Too many requests";
     INTERNAL = "internal", 500, "Something broke";
-    NOT_IMPLEMENTED = "not-implemented", 501, "This part of the contract is not served yet";
     OVERLOADED = "overloaded", 503, "Too much is asked at once";
     UNAVAILABLE = "unavailable", 503, "The service can't do this now";
     READ_MODEL_BEHIND = "read-model-behind", 503, "The read side is not there yet";
@@ -220,12 +219,6 @@ impl Problem {
     #[must_use]
     pub fn transfer_not_found(detail: impl Into<String>) -> Self {
         Self::detailed(Kind::TRANSFER_NOT_FOUND, detail)
-    }
-
-    /// A part of the contract that is not served yet is asked for.
-    #[must_use]
-    pub fn not_implemented(what: &str) -> Self {
-        Self::detailed(Kind::NOT_IMPLEMENTED, format!("{what} is not served yet"))
     }
 
     /// The service is going down, or not up yet.
@@ -394,10 +387,27 @@ impl From<HistoryError> for Problem {
     fn from(error: HistoryError) -> Self {
         match error {
             HistoryError::WriteSide(error) => error.into(),
-            HistoryError::Store(damaged @ StoreError::Damaged(_)) => Self::caused(Kind::INTERNAL, damaged),
-            HistoryError::Store(failed @ (StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_))) => {
-                Self::caused(Kind::UNAVAILABLE, failed)
-            }
+            HistoryError::NotFresh(error) => error.into(),
+            HistoryError::Store(error) => unreadable(error),
+        }
+    }
+}
+
+/// What is stored can't be read.
+fn unreadable(error: StoreError) -> Problem {
+    match error {
+        StoreError::Damaged(_) => Problem::caused(Kind::INTERNAL, error),
+        StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_) => Problem::caused(Kind::UNAVAILABLE, error),
+    }
+}
+
+impl From<NotFresh> for Problem {
+    fn from(error: NotFresh) -> Self {
+        let detail = error.to_string();
+        match error {
+            NotFresh::Behind { .. } | NotFresh::OlderVersion { .. } => Self::detailed(Kind::READ_MODEL_BEHIND, detail),
+            NotFresh::TooManyWaiting => Self::detailed(Kind::OVERLOADED, detail),
+            NotFresh::Log(error) => unreadable(error),
         }
     }
 }
@@ -412,7 +422,7 @@ impl From<QueryError> for Problem {
     fn from(error: QueryError) -> Self {
         match error {
             QueryError::View(error) => Self::caused(Kind::UNAVAILABLE, error),
-            QueryError::Behind { .. } => Self::detailed(Kind::READ_MODEL_BEHIND, error.to_string()),
+            QueryError::NotFresh(error) => error.into(),
             QueryError::WriteSide(error) => error.into(),
         }
     }

@@ -2,13 +2,17 @@
 
 use actix_web::HttpRequest;
 use actix_web::web::Query;
+use inventory_application::{Freshness, Position};
 use inventory_domain::Timestamp;
 use uuid::Uuid;
 
 use crate::problem::Problem;
 
-/// Parameters of the contract that are not served yet.
-const LATER: [&str; 3] = ["min_version", "min_position", "consistency"];
+/// What every question takes: which events have to be in the answer, or that all have to be that are acknowledged.
+const FRESHNESS: [&str; 2] = ["min_position", "consistency"];
+
+/// What a question about one thing takes besides: the version that it has to be at.
+pub const MIN_VERSION: &str = "min_version";
 
 /// The parameters of one request.
 #[derive(Debug, Default)]
@@ -29,16 +33,33 @@ impl QueryParameters {
             .into_inner();
         for (place, (name, _)) in pairs.iter().enumerate() {
             if !known.contains(&name.as_str()) {
-                return Err(match LATER.iter().find(|later| *later == name) {
-                    Some(later) => Problem::not_implemented(&format!("?{later}=")),
-                    None => Problem::invalid_field(name, "unknown query parameter"),
-                });
+                return Err(Problem::invalid_field(name, "unknown query parameter"));
             }
             if pairs[..place].iter().any(|(other, _)| other == name) {
                 return Err(Problem::invalid_field(name, "must be given once"));
             }
         }
         Ok(Self(pairs))
+    }
+
+    /// The parameters of a question, each of which has to be in `known` or say how fresh the answer has to be.
+    ///
+    /// # Errors
+    ///
+    /// As [`QueryParameters::of`], and a problem where what they say of that can't be.
+    pub fn of_question(request: &HttpRequest, known: &[&str]) -> Result<(Self, Freshness), Problem> {
+        if request.query_string().is_empty() {
+            return Ok((Self::default(), Freshness::ANY));
+        }
+        let query = Self::of(request, &[known, &FRESHNESS].concat())?;
+        let number = |name| Ok::<_, Problem>(query.number(name, 0, i64::MAX.unsigned_abs())?.unwrap_or(0));
+        let consistency = query.choice("consistency", &[("eventual", false), ("strong", true)])?;
+        let freshness = Freshness {
+            min_position: Position(number("min_position")?),
+            min_version: number(MIN_VERSION)?,
+            is_strong: consistency.unwrap_or(false),
+        };
+        Ok((query, freshness))
     }
 
     /// The parameter with this name.
@@ -53,7 +74,11 @@ impl QueryParameters {
     ///
     /// A problem that names it when it is something else.
     pub fn number(&self, name: &str, least: u64, most: u64) -> Result<Option<u64>, Problem> {
-        let number = |text: &str| text.parse().ok().filter(|number| (least..=most).contains(number));
+        let is_plain = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = |text: &str| {
+            let number = Some(text).filter(is_plain)?.parse().ok();
+            number.filter(|number| (least..=most).contains(number))
+        };
         let refused = || Problem::invalid_field(name, format!("must be a number from {least} to {most}"));
         self.text(name).map(|text| number(text).ok_or_else(refused)).transpose()
     }

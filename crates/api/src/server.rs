@@ -83,7 +83,7 @@ pub fn listen(
     let commands = web::Data::new(services.commands.clone());
     let queries = web::Data::new(services.queries.clone());
     let history = web::Data::new(services.history.clone());
-    let orders = web::Data::from(Arc::clone(&services.orders));
+    let lists = web::Data::new(services.lists.clone());
     let health = web::Data::from(Arc::clone(&services.health));
     let body_wait = Duration::from_millis(settings.body_wait_ms_max);
     let body_limit = web::Data::new(BodyLimit { bytes_max: settings.body_bytes_max, wait_max: body_wait });
@@ -95,7 +95,7 @@ pub fn listen(
             .app_data(commands.clone())
             .app_data(queries.clone())
             .app_data(history.clone())
-            .app_data(orders.clone())
+            .app_data(lists.clone())
             .app_data(health.clone())
             .app_data(body_limit.clone())
             .configure(|config| routes(config, &batch_body))

@@ -139,7 +139,7 @@ sections! {
         catch_up_ms_max: u64,
     }
     /// `[reads]`
-    ReadSettings { acknowledged_levels_max: usize, catch_up_ms_max: u64, }
+    ReadSettings { acknowledged_levels_max: usize, catch_up_ms_max: u64, waiting_max: usize, }
     /// `[cache]`
     CacheSection { entries_max: usize, ttl_ms: u64, stale_ms_max: u64, floors_max: usize, }
     /// `[read_model]`
@@ -244,6 +244,7 @@ impl Settings {
             ("command_loop.loads_max", self.command_loop.loads_max),
             ("command_loop.conflict_tries_max", self.command_loop.conflict_tries_max as usize),
             ("reads.acknowledged_levels_max", self.reads.acknowledged_levels_max),
+            ("reads.waiting_max", self.reads.waiting_max),
             // One that is closed in a batch is known from there to the end of the batch.
             ("command_loop.closed_reservations_remembered", self.command_loop.closed_reservations_remembered),
             ("cache.entries_max", self.cache.entries_max),

@@ -40,15 +40,15 @@ impl AcknowledgedLevels {
         Self { entries_max, inner: Mutex::new(Inner { mark: head, ..Inner::default() }) }
     }
 
-    /// The level of a stock, if it is here.
+    /// The level of a stock, if it is here, and where the stock's last event stands.
     ///
     /// # Errors
     ///
     /// Where it is not: the mark that a read model has to have reached to be believed.
-    pub fn level(&self, stock_id: StockId) -> Result<Level, Position> {
+    pub fn level(&self, stock_id: StockId) -> Result<(Level, Position), Position> {
         let inner = self.lock();
         let entry = inner.levels.get(&stock_id.product_id).and_then(|stores| stores.get(&stock_id.store_id));
-        entry.map(|entry| entry.level).ok_or(inner.mark)
+        entry.map(|entry| (entry.level, entry.position)).ok_or(inner.mark)
     }
 
     /// The levels of a product that are here, and the mark that a read model has to have reached to know the others.
@@ -124,7 +124,11 @@ mod tests {
         assert_eq!(levels.level(stock(1)), Err(Position(4)));
         levels.acknowledge([(stock(1), level(1), Position(5)), (stock(1), level(2), Position(6))].to_vec());
         levels.projected(Projected { checkpoint: Position(5), stocks: &[stock(1)] });
-        assert_eq!(levels.level(stock(1)), Ok(level(2)), "a later acknowledgement outlives an earlier step");
+        assert_eq!(
+            levels.level(stock(1)),
+            Ok((level(2), Position(6))),
+            "a later acknowledgement outlives an earlier step"
+        );
         assert_eq!(levels.product(stock(1).product_id), (vec![(stock(1).store_id, level(2))], Position(4)));
         levels.projected(Projected { checkpoint: Position(6), stocks: &[stock(1)] });
         assert_eq!(levels.level(stock(1)), Err(Position(4)));
@@ -137,11 +141,11 @@ mod tests {
         let all = (1..=3).map(|number| (stock(u128::from(number)), level(number), Position(number))).collect();
         levels.acknowledge(all);
         assert_eq!(levels.level(stock(1)), Err(Position(1)));
-        assert_eq!(levels.level(stock(3)), Ok(level(3)));
+        assert_eq!(levels.level(stock(3)), Ok((level(3), Position(3))));
         levels.acknowledge([(stock(3), level(4), Position(4))].to_vec());
         assert_eq!(levels.level(stock(2)), Err(Position(2)));
         levels.acknowledge([(stock(3), level(5), Position(5))].to_vec());
-        assert_eq!(levels.level(stock(3)), Ok(level(5)));
+        assert_eq!(levels.level(stock(3)), Ok((level(5), Position(5))));
         assert_eq!(levels.level(stock(2)), Err(Position(2)), "what was overtaken raises nothing");
     }
 

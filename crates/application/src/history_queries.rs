@@ -12,6 +12,7 @@ use thiserror::Error;
 use tokio::time::sleep;
 
 use crate::command_loop::{Ask, CommandError, CommandSender, Request};
+use crate::freshness::{CatchUp, Freshness, NotFresh};
 use crate::ports::{Clock, EventHistory, EventStore, LoadedStream, RecordedEvent, StoreError};
 use crate::{Position, StreamId};
 
@@ -22,6 +23,7 @@ pub struct HistoryQueries {
     history: Arc<dyn EventHistory>,
     commands: CommandSender,
     clock: Arc<dyn Clock>,
+    catch_up: CatchUp,
     closed_remembered: usize,
 }
 
@@ -37,6 +39,9 @@ pub enum HistoryError {
     /// The write side, which has to finish what is in work, can't be asked.
     #[error(transparent)]
     WriteSide(#[from] CommandError),
+    /// The log doesn't have what the question needs.
+    #[error(transparent)]
+    NotFresh(#[from] NotFresh),
 }
 
 /// A stock's numbers, and what is behind them.
@@ -60,9 +65,20 @@ impl HistoryQueries {
         history: Arc<dyn EventHistory>,
         commands: CommandSender,
         clock: Arc<dyn Clock>,
+        catch_up: CatchUp,
         closed_remembered: usize,
     ) -> Self {
-        Self { store, history, commands, clock, closed_remembered }
+        Self { store, history, commands, clock, catch_up, closed_remembered }
+    }
+
+    /// Waits until the log has what is wanted. All that is acknowledged is in it, so a strong question needs no wait; versions are
+    /// for the question itself to look at.
+    ///
+    /// # Errors
+    ///
+    /// [`HistoryError`] when the log doesn't get there in time, or can't be read.
+    pub async fn caught_up(&self, wanted: Freshness) -> Result<(), HistoryError> {
+        Ok(self.catch_up.until_log(wanted.min_position).await?)
     }
 
     /// The stock's events after version `after`, at most `limit` of them.
@@ -112,8 +128,19 @@ impl HistoryQueries {
     ///
     /// # Errors
     ///
-    /// [`HistoryError`] when the log can't be read.
+    /// [`HistoryError`] when the log can't be read, or doesn't get as far as is wanted in time.
     pub async fn explain(
+        &self,
+        stock_id: StockId,
+        reservations_max: usize,
+        events_max: usize,
+        wanted: Freshness,
+    ) -> Result<Option<Explanation>, HistoryError> {
+        let explain = || self.explain_now(stock_id, reservations_max, events_max);
+        self.fresh(wanted, explain, |explanation| explanation.level.version).await
+    }
+
+    async fn explain_now(
         &self,
         stock_id: StockId,
         reservations_max: usize,
@@ -139,8 +166,12 @@ impl HistoryQueries {
     ///
     /// # Errors
     ///
-    /// [`HistoryError`] when the log can't be read.
-    pub async fn order(&self, order_id: OrderId) -> Result<Option<(Order, Position)>, HistoryError> {
+    /// [`HistoryError`] when the log can't be read, or doesn't get as far as is wanted in time.
+    pub async fn order(&self, order_id: OrderId, wanted: Freshness) -> Result<Option<(Order, Position)>, HistoryError> {
+        self.fresh(wanted, || self.order_now(order_id), |(order, _)| order.version()).await
+    }
+
+    async fn order_now(&self, order_id: OrderId) -> Result<Option<(Order, Position)>, HistoryError> {
         let loaded = self.load(order_id.into()).await?;
         let order = loaded.events.iter().fold(Order::default(), |state, past| match &past.event {
             DomainEvent::Order(event) => order::evolve(state, event, past.recorded_at),
@@ -153,14 +184,47 @@ impl HistoryQueries {
     ///
     /// # Errors
     ///
-    /// [`HistoryError`] when the log can't be read.
-    pub async fn transfer(&self, transfer_id: TransferId) -> Result<Option<(Transfer, Position)>, HistoryError> {
+    /// [`HistoryError`] when the log can't be read, or doesn't get as far as is wanted in time.
+    pub async fn transfer(
+        &self,
+        transfer_id: TransferId,
+        wanted: Freshness,
+    ) -> Result<Option<(Transfer, Position)>, HistoryError> {
+        self.fresh(wanted, || self.transfer_now(transfer_id), |(transfer, _)| transfer.version()).await
+    }
+
+    async fn transfer_now(&self, transfer_id: TransferId) -> Result<Option<(Transfer, Position)>, HistoryError> {
         let loaded = self.load(transfer_id.into()).await?;
         let transfer = loaded.events.iter().fold(Transfer::default(), |state, past| match &past.event {
             DomainEvent::Transfer(event) => transfer::evolve(state, event, past.recorded_at),
             DomainEvent::Inventory(_) | DomainEvent::Order(_) => state,
         });
         Ok(Some((transfer, loaded.position)).filter(|(transfer, _)| transfer.version() > 0))
+    }
+
+    /// What `read` finds in the log, once that is as fresh as is wanted.
+    async fn fresh<T, F: Future<Output = Result<Option<T>, HistoryError>>>(
+        &self,
+        wanted: Freshness,
+        read: impl Fn() -> F,
+        version_of: impl Fn(&T) -> u64,
+    ) -> Result<Option<T>, HistoryError> {
+        self.caught_up(wanted).await?;
+        let mut wait = None;
+        loop {
+            let found = read().await?;
+            let (version, needed) = (found.as_ref().map_or(0, &version_of), wanted.min_version);
+            if version >= needed {
+                return Ok(found);
+            }
+            let wait = match &mut wait {
+                Some(wait) => wait,
+                None => wait.insert(self.catch_up.begin()?),
+            };
+            if !wait.pause().await {
+                return Err(NotFresh::OlderVersion { version, needed }.into());
+            }
+        }
     }
 
     async fn load(&self, stream: StreamId) -> Result<LoadedStream, HistoryError> {

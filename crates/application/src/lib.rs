@@ -5,14 +5,16 @@
 //! behind them live in crates of their own, which depend on this one and never on one another. Not in here: storage,
 //! JSON, HTTP, settings files, logging.
 //!
-//! In reading order: [`stream`], [`ports`], [`command_loop`], [`acknowledged_levels`], [`stock_queries`],
-//! [`history_queries`], [`expiry`], [`audit`] (proves a log).
+//! In reading order: [`stream`], [`ports`], [`command_loop`], [`acknowledged_levels`], [`freshness`] (how
+//! fresh an answer has to be), [`stock_queries`], [`list_queries`], [`history_queries`], [`expiry`], [`audit`] (proves a log).
 
 pub mod acknowledged_levels;
 pub mod audit;
 pub mod command_loop;
 pub mod expiry;
+pub mod freshness;
 pub mod history_queries;
+pub mod list_queries;
 pub mod ports;
 pub mod stock_queries;
 pub mod stream;
@@ -25,6 +27,8 @@ pub use command_loop::{
     RequestKey, Shortfall, StockAnswer, TransferAnswer, Verdict,
 };
 pub use expiry::{ExpiryProcess, ExpirySettings};
+pub use freshness::{CatchUp, CatchUpSettings, Freshness, NotFresh};
 pub use history_queries::{HistoryError, HistoryQueries};
-pub use stock_queries::{QueryError, StockQueries, StockQueriesSettings, Told};
+pub use list_queries::{ListCheckpoints, ListQueries};
+pub use stock_queries::{QueryError, StockCheckpoints, StockQueries, Told};
 pub use stream::{EventId, Position, StreamId};

@@ -355,7 +355,7 @@ async fn readers_and_listeners_know_before_the_client() {
     let store = SlowStore::over(InMemoryEventStore::exclusive());
     let node = Node::on(&store);
     let answer = node.ask(add(1, 7)).await.unwrap();
-    assert_eq!(node.acknowledged.level(stock(1)), Ok(answer.level));
+    assert_eq!(node.acknowledged.level(stock(1)), Ok((answer.level, answer.position)));
     assert_eq!(answer.position, Position(1));
     node.ask(reserve(1, 1, 8)).await.unwrap_err();
     assert_eq!(*node.heard.lock().unwrap(), [Position(1)], "a refusal is no news");

@@ -5,8 +5,8 @@ mod support;
 
 use std::sync::Arc;
 
-use inventory_application::HistoryQueries;
 use inventory_application::testing::InMemoryEventStore;
+use inventory_application::{CatchUp, CatchUpSettings, HistoryQueries};
 
 use support::{NOON, Node, SlowStore, add, settled, stock};
 
@@ -16,7 +16,8 @@ async fn a_moment_that_has_just_passed_is_told_once_all_that_belongs_to_it_is_in
     let store = SlowStore::over(InMemoryEventStore::exclusive());
     let node = Node::on(&store);
     let (history, clock) = (store.inner(), Arc::clone(&node.clock));
-    let queries = HistoryQueries::new(store.clone(), history, node.commands.clone(), clock, 10);
+    let catch_up = CatchUp::new(store.clone(), CatchUpSettings { wait_ms_max: 2_000, waiting_max: 10 });
+    let queries = HistoryQueries::new(store.clone(), history, node.commands.clone(), clock, catch_up, 10);
     node.ask(add(1, 5)).await.unwrap();
     store.hold_appends();
     let written = node.send(add(1, 7));

@@ -20,7 +20,7 @@ use crate::values;
 pub struct Orders;
 
 /// The name of the table and of the projection.
-pub(crate) const NAME: &str = "orders";
+pub const NAME: &str = "orders";
 
 /// `position`: where the order's first event stands. `state`: 0 active, 1 committed, 2 released, 3 expired. `lines`: see
 /// [`write_lines`].

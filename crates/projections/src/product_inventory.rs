@@ -9,7 +9,7 @@ use crate::table::Table;
 pub struct ProductInventory;
 
 /// The name of the table and of the projection.
-pub(crate) const NAME: &str = "product_inventory";
+pub const NAME: &str = "product_inventory";
 
 const SCHEMA: &str = "CREATE TABLE {table} (
     product_id BLOB NOT NULL,

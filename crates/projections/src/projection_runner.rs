@@ -63,6 +63,8 @@ pub struct ProjectionRunner {
     settings: ProjectionRunnerSettings,
     status: Arc<Mutex<RunnerStatus>>,
     checkpoint: watch::Sender<Position>,
+    /// How far each projection is, in the order of the status.
+    checkpoints: Vec<watch::Sender<Position>>,
 }
 
 impl ProjectionRunner {
@@ -76,11 +78,12 @@ impl ProjectionRunner {
     ) -> Self {
         let checkpoints = models.checkpoints();
         let lowest = checkpoints.iter().copied().min().unwrap_or_default();
+        let each = checkpoints.iter().map(|checkpoint| watch::Sender::new(*checkpoint)).collect();
         let projections = models.names().iter().zip(checkpoints);
         let projections = projections.map(|(&name, checkpoint)| ProjectionStatus { name, checkpoint, stopped: None });
         let status = RunnerStatus { projections: projections.collect(), ..RunnerStatus::default() };
         let (status, checkpoint) = (Arc::new(Mutex::new(status)), watch::Sender::new(lowest));
-        Self { log, models, listener, settings, status, checkpoint }
+        Self { log, models, listener, settings, status, checkpoint, checkpoints: each }
     }
 
     /// How it is, now and later.
@@ -93,6 +96,13 @@ impl ProjectionRunner {
     #[must_use]
     pub fn checkpoint(&self) -> watch::Receiver<Position> {
         self.checkpoint.subscribe()
+    }
+
+    /// How far the projection with this name is; a name that none has never gets anywhere.
+    #[must_use]
+    pub fn checkpoint_of(&self, name: &str) -> watch::Receiver<Position> {
+        let place = lock(&self.status).projections.iter().position(|one| one.name == name);
+        place.map_or_else(|| watch::channel(Position::START).1, |place| self.checkpoints[place].subscribe())
     }
 
     /// Follows the log until `stop` comes, and finishes the page in work.
@@ -181,7 +191,7 @@ impl ProjectionRunner {
 
     /// Takes down what became of the page, then tells everybody.
     fn announce(&self, events: &[RecordedEvent], results: Vec<Applied>) {
-        let lowest = {
+        let reached: Vec<Position> = {
             let mut status = lock(&self.status);
             let mut failure = None;
             for (one, result) in status.projections.iter_mut().zip(results) {
@@ -198,13 +208,17 @@ impl ProjectionRunner {
             if of_running.map(|one| one.checkpoint).min().is_none_or(|slowest| slowest >= status.head) {
                 status.behind_since = None;
             }
-            status.projections.iter().map(|one| one.checkpoint).min().unwrap_or_default()
+            status.projections.iter().map(|one| one.checkpoint).collect()
         };
+        let lowest = reached.iter().copied().min().unwrap_or_default();
         let mut stocks: Vec<StockId> = events.iter().filter_map(|event| event.stream.stock_id()).collect();
         stocks.sort_unstable();
         stocks.dedup();
         self.listener.projected(Projected { checkpoint: lowest, stocks: &stocks });
         self.checkpoint.send_replace(lowest);
+        for (checkpoint, reached) in self.checkpoints.iter().zip(reached) {
+            checkpoint.send_if_modified(|before| std::mem::replace(before, reached) != reached);
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{stock_levels, values};
 pub struct Reservations;
 
 /// The name of the table and of the projection.
-pub(crate) const NAME: &str = "reservations";
+pub const NAME: &str = "reservations";
 
 /// `state`: 0 active, 1 committed, 2 released, 3 expired. `committed`: units that were sold.
 const SCHEMA: &str = "

@@ -9,7 +9,7 @@ use crate::table::Table;
 pub struct StockLevels;
 
 /// The name of the table and of the projection.
-pub(crate) const NAME: &str = "stock_levels";
+pub const NAME: &str = "stock_levels";
 
 const SCHEMA: &str = "CREATE TABLE {table} (
     store_id BLOB NOT NULL,

@@ -17,7 +17,7 @@ use crate::values;
 pub struct Transfers;
 
 /// The name of the table and of the projection.
-pub(crate) const NAME: &str = "transfers";
+pub const NAME: &str = "transfers";
 
 /// `position`: where the transfer's first event stands. `state`: 0 in transit, 1 received, 2 cancelled.
 const SCHEMA: &str = "

@@ -6,7 +6,7 @@ use inventory_application::{HistoryQueries, Position};
 use super::stock::{never_filled, stock_id};
 use crate::cursor::Page;
 use crate::problem::Problem;
-use crate::query::QueryParameters;
+use crate::query::{MIN_VERSION, QueryParameters};
 use crate::wire::history::{EventBody, ExplanationBody, ListBody};
 
 /// Live reservations and last events that an explanation shows unless it is asked for another number, and at most.
@@ -20,14 +20,15 @@ const SHOWN_MAX: u64 = 1_000;
 /// The problem that says why there are no events to show.
 pub async fn events(request: HttpRequest, history: web::Data<HistoryQueries>) -> Result<HttpResponse, Problem> {
     let stock_id = stock_id(&request)?;
-    let query = QueryParameters::of(&request, &["from_version", "limit", "cursor"])?;
+    let (query, wanted) = QueryParameters::of_question(&request, &["from_version", "limit", "cursor"])?;
     let page = Page::of(&query, &format!("events of {stock_id}"))?;
     let from = query.number("from_version", 1, u64::MAX)?;
     let after = match (from, query.text("cursor")) {
         (Some(_), Some(_)) => return Err(Problem::invalid_field("from_version", "must not be given with a cursor")),
         (Some(from), None) => from - 1,
-        (None, _) => page.after.0,
+        (None, _) => page.after.unwrap_or(Position::START).0,
     };
+    history.caught_up(wanted).await?;
     let events = history.events(stock_id, after, page.limit).await?;
     if events.is_empty() && (after == 0 || history.events(stock_id, 0, 1).await?.is_empty()) {
         return Err(never_filled(stock_id, ""));
@@ -44,8 +45,9 @@ pub async fn events(request: HttpRequest, history: web::Data<HistoryQueries>) ->
 /// The problem that says why there is nothing to explain.
 pub async fn explain(request: HttpRequest, history: web::Data<HistoryQueries>) -> Result<HttpResponse, Problem> {
     let stock_id = stock_id(&request)?;
-    let query = QueryParameters::of(&request, &["limit"])?;
+    let (query, wanted) = QueryParameters::of_question(&request, &["limit", MIN_VERSION])?;
     let shown = usize::try_from(query.number("limit", 1, SHOWN_MAX)?.unwrap_or(SHOWN_DEFAULT)).unwrap_or(1);
-    let explanation = history.explain(stock_id, shown, shown).await?.ok_or_else(|| never_filled(stock_id, ""))?;
+    let explanation = history.explain(stock_id, shown, shown, wanted).await?;
+    let explanation = explanation.ok_or_else(|| never_filled(stock_id, ""))?;
     Ok(HttpResponse::Ok().json(ExplanationBody::new(stock_id, &explanation)?))
 }

@@ -2,8 +2,8 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use inventory_application::ports::{OrderFilter, OrderViews};
-use inventory_application::{Ask, HistoryQueries, OrderAnswer};
+use inventory_application::ports::OrderFilter;
+use inventory_application::{Ask, HistoryQueries, ListQueries, OrderAnswer, Position};
 use inventory_domain::order::Command;
 use inventory_domain::{CustomerId, OrderId};
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::writer::{Writer, changed, no_query, path_uuid, shown};
 use crate::cursor::Page;
 use crate::problem::Problem;
-use crate::query::QueryParameters;
+use crate::query::{MIN_VERSION, QueryParameters};
 use crate::wire::JsonBody;
 use crate::wire::history::ListBody;
 use crate::wire::json_body::OptionalJsonBody;
@@ -103,9 +103,9 @@ fn missing(order_id: OrderId) -> Problem {
 ///
 /// The problem that says why there is no order to show.
 pub async fn show(request: HttpRequest, history: web::Data<HistoryQueries>) -> Result<HttpResponse, Problem> {
-    no_query(&request)?;
+    let (_, wanted) = QueryParameters::of_question(&request, &[MIN_VERSION])?;
     let order_id = OrderId::new(path_uuid(&request, "order_id")?);
-    let found = history.order(order_id).await?;
+    let found = history.order(order_id, wanted).await?;
     let (order, _) = found.ok_or_else(|| missing(order_id))?;
     let body = OrderBody::new(order_id, &order).ok_or_else(|| missing(order_id))?;
     Ok(shown(&request, order.version(), None, &body))
@@ -116,12 +116,12 @@ pub async fn show(request: HttpRequest, history: web::Data<HistoryQueries>) -> R
 /// # Errors
 ///
 /// The problem that says why there is no list to show.
-pub async fn list(request: HttpRequest, views: web::Data<dyn OrderViews>) -> Result<HttpResponse, Problem> {
-    let query = QueryParameters::of(&request, &["customer_id", "state", "limit", "cursor"])?;
+pub async fn list(request: HttpRequest, lists: web::Data<ListQueries>) -> Result<HttpResponse, Problem> {
+    let (query, wanted) = QueryParameters::of_question(&request, &["customer_id", "state", "limit", "cursor"])?;
     let (customer, status) = (query.uuid("customer_id")?, query.choice("state", &STATES)?);
     let page = Page::of(&query, &format!("orders of {customer:?} in {status:?}"))?;
     let filter = OrderFilter { customer_id: customer.map(CustomerId::new), status };
-    let found = views.orders(filter, page.after, page.limit).await?;
+    let found = lists.orders(filter, page.after.unwrap_or(Position::START), page.limit, wanted).await?;
     let next_cursor = page.next_cursor(found.len(), found.last().map(|last| last.key));
     let items: Vec<_> = found.iter().filter_map(|order| OrderBody::new(order.id, &order.value)).collect();
     Ok(HttpResponse::Ok().json(ListBody { items, next_cursor }))

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::writer::{Writer, changed, no_query, path_uuid, shown};
 use crate::cache_headers;
 use crate::problem::Problem;
-use crate::query::QueryParameters;
+use crate::query::{MIN_VERSION, QueryParameters};
 use crate::system::now;
 use crate::wire::{AvailabilityBody, AvailabilityRequest, JsonBody, LevelBody, StockChanged, StockRequest};
 
@@ -76,8 +76,8 @@ pub async fn availability(
     queries: web::Data<StockQueries>,
     body: JsonBody<AvailabilityRequest>,
 ) -> Result<HttpResponse, Problem> {
-    no_query(&request)?;
-    let current_stock = queries.level(body.0.stock_id()).await?.value.unwrap_or_default().available();
+    let (_, wanted) = QueryParameters::of_question(&request, &[MIN_VERSION])?;
+    let current_stock = queries.level(body.0.stock_id(), wanted).await?.value.unwrap_or_default().available();
     let required = body.0.required_quantity.units();
     let body = AvailabilityBody { available: current_stock >= required, current_stock, required };
     Ok(HttpResponse::Ok().json(body))
@@ -94,11 +94,17 @@ pub async fn level(
     history: web::Data<HistoryQueries>,
 ) -> Result<HttpResponse, Problem> {
     let stock_id = stock_id(&request)?;
-    let query = QueryParameters::of(&request, &["at"])?;
+    let (query, wanted) = QueryParameters::of_question(&request, &["at", MIN_VERSION])?;
     let (told, when) = match query.moment("at")? {
-        None => (queries.level(stock_id).await?, ""),
+        None => (queries.level(stock_id, wanted).await?, ""),
         Some(at) if at > now() => return Err(Problem::invalid_field("at", "must not be in the future")),
-        Some(at) => (Told { value: history.level_at(stock_id, at).await?, kept: None }, " at that time"),
+        Some(_) if wanted.min_version > 0 => {
+            return Err(Problem::invalid_field(MIN_VERSION, "must not be given with a time: the past has its version"));
+        }
+        Some(at) => {
+            history.caught_up(wanted).await?;
+            (Told { value: history.level_at(stock_id, at).await?, kept: None }, " at that time")
+        }
     };
     let level = told.value.ok_or_else(|| never_filled(stock_id, when))?;
     Ok(shown(&request, level.version, told.kept, &LevelBody::new(stock_id, level)))
@@ -117,9 +123,9 @@ pub fn never_filled(stock_id: StockId, when: &str) -> Problem {
 ///
 /// The problem that says why there are no levels to show.
 pub async fn product(request: HttpRequest, queries: web::Data<StockQueries>) -> Result<HttpResponse, Problem> {
-    no_query(&request)?;
+    let (_, wanted) = QueryParameters::of_question(&request, &[])?;
     let product_id = ProductId::new(path_uuid(&request, "product_id")?);
-    let Told { value: levels, kept } = queries.product(product_id).await?;
+    let Told { value: levels, kept } = queries.product(product_id, wanted).await?;
     if levels.is_empty() {
         return Err(Problem::stock_not_found(format!("product {product_id} was never in any store")));
     }

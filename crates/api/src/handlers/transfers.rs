@@ -2,8 +2,8 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use inventory_application::ports::{OrderViews, TransferFilter};
-use inventory_application::{Ask, HistoryQueries, TransferAnswer};
+use inventory_application::ports::TransferFilter;
+use inventory_application::{Ask, HistoryQueries, ListQueries, Position, TransferAnswer};
 use inventory_domain::transfer::Command;
 use inventory_domain::{ProductId, TransferId};
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::writer::{Writer, changed, no_query, path_uuid, shown};
 use crate::cursor::Page;
 use crate::problem::Problem;
-use crate::query::QueryParameters;
+use crate::query::{MIN_VERSION, QueryParameters};
 use crate::wire::JsonBody;
 use crate::wire::history::ListBody;
 use crate::wire::json_body::OptionalJsonBody;
@@ -97,9 +97,9 @@ fn missing(transfer_id: TransferId) -> Problem {
 ///
 /// The problem that says why there is no transfer to show.
 pub async fn show(request: HttpRequest, history: web::Data<HistoryQueries>) -> Result<HttpResponse, Problem> {
-    no_query(&request)?;
+    let (_, wanted) = QueryParameters::of_question(&request, &[MIN_VERSION])?;
     let transfer_id = TransferId::new(path_uuid(&request, "transfer_id")?);
-    let found = history.transfer(transfer_id).await?;
+    let found = history.transfer(transfer_id, wanted).await?;
     let (transfer, _) = found.ok_or_else(|| missing(transfer_id))?;
     let body = TransferBody::new(transfer_id, &transfer).ok_or_else(|| missing(transfer_id))?;
     Ok(shown(&request, transfer.version(), None, &body))
@@ -110,12 +110,12 @@ pub async fn show(request: HttpRequest, history: web::Data<HistoryQueries>) -> R
 /// # Errors
 ///
 /// The problem that says why there is no list to show.
-pub async fn list(request: HttpRequest, views: web::Data<dyn OrderViews>) -> Result<HttpResponse, Problem> {
-    let query = QueryParameters::of(&request, &["product_id", "state", "limit", "cursor"])?;
+pub async fn list(request: HttpRequest, lists: web::Data<ListQueries>) -> Result<HttpResponse, Problem> {
+    let (query, wanted) = QueryParameters::of_question(&request, &["product_id", "state", "limit", "cursor"])?;
     let (product, status) = (query.uuid("product_id")?, query.choice("state", &STATES)?);
     let page = Page::of(&query, &format!("transfers of {product:?} in {status:?}"))?;
     let filter = TransferFilter { product_id: product.map(ProductId::new), status };
-    let found = views.transfers(filter, page.after, page.limit).await?;
+    let found = lists.transfers(filter, page.after.unwrap_or(Position::START), page.limit, wanted).await?;
     let next_cursor = page.next_cursor(found.len(), found.last().map(|last| last.key));
     let items: Vec<_> = found.iter().filter_map(|one| TransferBody::new(one.id, &one.value)).collect();
     Ok(HttpResponse::Ok().json(ListBody { items, next_cursor }))

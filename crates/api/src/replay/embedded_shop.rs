@@ -6,7 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use inventory_application::ports::{Metadata, StoreError};
 use inventory_application::{
-    Ask, CommandError, CommandSender, Condition, HistoryError, HistoryQueries, QueryError, Request, StockQueries,
+    Ask, CommandError, CommandSender, Condition, Freshness, HistoryError, HistoryQueries, QueryError, Request,
+    StockQueries,
 };
 use inventory_domain::inventory::{Command, Commit, Release, Reserve};
 use inventory_domain::order::{self, Place, Placed};
@@ -74,7 +75,7 @@ impl Shop for EmbeddedShop {
     }
 
     async fn level(&self, stock_id: StockId) -> Result<Option<Level>, ShopError> {
-        Ok(self.queries.level(stock_id).await?.value)
+        Ok(self.queries.level(stock_id, Freshness::ANY).await?.value)
     }
 
     async fn add(&self, stock_id: StockId, quantity: Quantity, reason: &Reason) -> Result<(), ShopError> {
@@ -134,7 +135,7 @@ impl Shop for EmbeddedShop {
     }
 
     async fn order(&self, order_id: OrderId) -> Result<Option<ShopOrder>, ShopError> {
-        let Some((order, _)) = self.history.order(order_id).await? else { return Ok(None) };
+        let Some((order, _)) = self.history.order(order_id, Freshness::ANY).await? else { return Ok(None) };
         Ok(order.placed().map(|placed| {
             let Placed { customer_id, hold_for, lines, .. } = placed.clone();
             ShopOrder { place: Place { customer_id, hold_for, lines }, status: order.status() }
@@ -179,7 +180,7 @@ impl From<CommandError> for ShopError {
 impl From<QueryError> for ShopError {
     fn from(error: QueryError) -> Self {
         match error {
-            QueryError::View(_) | QueryError::Behind { .. } => busy(&error),
+            QueryError::View(_) | QueryError::NotFresh(_) => busy(&error),
             QueryError::WriteSide(error) => error.into(),
         }
     }
@@ -189,6 +190,7 @@ impl From<HistoryError> for ShopError {
     fn from(error: HistoryError) -> Self {
         match error {
             HistoryError::WriteSide(error) => error.into(),
+            HistoryError::NotFresh(error) => busy(&error),
             HistoryError::Store(error) => CommandError::Store(Arc::new(error)).into(),
         }
     }
@@ -208,7 +210,7 @@ mod tests {
     };
     use inventory_application::testing::{InMemoryEventStore, LogReservations, ManualClock, SequentialIds};
     use inventory_application::{
-        AcknowledgedLevels, CommandLoop, CommandLoopSettings, Position, StockQueriesSettings,
+        AcknowledgedLevels, CatchUp, CatchUpSettings, CommandLoop, CommandLoopSettings, Position, StockCheckpoints,
         command_loop::CommandLoopPorts,
     };
     use inventory_domain::inventory::Rejection;
@@ -280,10 +282,11 @@ mod tests {
         };
         let (commands, command_loop) = CommandLoop::new(ports, CommandLoopSettings::default());
         tokio::spawn(command_loop.run(pending()));
-        let history = HistoryQueries::new(store.clone(), store, commands.clone(), clock, 1_000);
+        let catch_up = CatchUp::new(store.clone(), CatchUpSettings { wait_ms_max: 0, waiting_max: 0 });
+        let history = HistoryQueries::new(store.clone(), store, commands.clone(), clock, catch_up.clone(), 1_000);
         let (_, checkpoint) = watch::channel(Position::START);
-        let settings = StockQueriesSettings { catch_up_ms_max: 0 };
-        let queries = StockQueries::new(acknowledged, Arc::new(Nobody), commands.clone(), checkpoint, settings);
+        let checkpoints = StockCheckpoints { levels: checkpoint.clone(), products: checkpoint };
+        let queries = StockQueries::new(acknowledged, Arc::new(Nobody), commands.clone(), checkpoints, catch_up);
         EmbeddedShop::new(commands, queries, history)
     }
 
