@@ -34,6 +34,7 @@ use crate::opened_store::{OpenStoreError, OpenedStore, StoreControl, files_of, o
 use crate::server::Drain;
 use crate::settings::Settings;
 use crate::system::{SystemClock, TimeOrderedIds};
+use crate::telemetry::{ExporterError, Telemetry};
 
 /// The name of the read models' file in the data folder.
 pub(crate) const READ_MODELS_FILE: &str = "read_models.db";
@@ -54,6 +55,8 @@ pub struct Services {
     pub health: Arc<Health>,
     /// Whether the node is going down.
     pub drain: Drain,
+    /// What records traces.
+    pub telemetry: Telemetry,
     /// The lines for what is committed.
     pub business_events: Arc<BusinessEvents>,
     background: Background,
@@ -91,6 +94,9 @@ pub enum CompositionError {
     /// The log was put back to an earlier state, and the read models were not.
     #[error(transparent)]
     LostEvents(#[from] LostEvents),
+    /// Traces can't be recorded.
+    #[error(transparent)]
+    Telemetry(#[from] ExporterError),
     /// A thread can't be started.
     #[error("a thread can't be started: {0}")]
     Thread(#[from] io::Error),
@@ -132,6 +138,7 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
     let furthest = status().projections.iter().map(|projection| projection.checkpoint).max().unwrap_or_default();
     Seen { by: path, position: furthest }.check(&files_of(settings).path_in(&settings.data.dir), head)?;
 
+    let telemetry = Telemetry::start(&settings.telemetry, &log.new(o!("part" => "telemetry")))?;
     let (business_events, business_log) = BusinessEvents::start(&settings.log, log)?;
     let resilient_store: Arc<dyn EventStore> = Arc::new(resilient_store);
     let ports = CommandLoopPorts {
@@ -197,6 +204,7 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
         head_at_start: head,
         health: Arc::new(health),
         drain,
+        telemetry,
         business_events,
         background,
     })
@@ -254,6 +262,7 @@ impl Services {
         self.business_events.close();
         business_log.finish(log);
         store.close().await;
+        self.telemetry.close(log).await;
     }
 }
 

@@ -3,7 +3,7 @@
 //! In reading order: [`settings`], [`composition`] (what stands behind which port), [`opened_store`], [`routes`] (the whole URL table),
 //! [`handlers`], [`wire`] (the JSON shapes), [`problem`] (every error and its status), [`request_context`], [`access`] (who may do
 //! what), [`watched_files`] (keys that change), [`request_key`] (which requests are the same), [`query`] and [`cursor`] (parameters
-//! and pages), [`cache_headers`] (copies say so), [`listeners`], [`server`] (start and graceful stop), [`health`], [`logging`],
+//! and pages), [`cache_headers`] (copies say so), [`listeners`], [`server`] (start and graceful stop), [`health`], [`logging`], [`telemetry`] (traces),
 //! [`command_line`], [`run`] (what each command does), [`replay`], [`maintenance`] (export, import, backup, restore, verify),
 //! [`progress`].
 
@@ -31,5 +31,6 @@ pub mod secret;
 pub mod server;
 pub mod settings;
 pub mod system;
+pub mod telemetry;
 pub mod watched_files;
 pub mod wire;

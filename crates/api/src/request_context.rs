@@ -16,6 +16,8 @@ use crate::access::caller::Caller;
 use crate::access::rate_limits::Allowance;
 use crate::problem::Problem;
 use crate::server::Drain;
+use crate::telemetry::request_span::RequestSpan;
+use crate::telemetry::{RequestTrace, Telemetry, TraceField};
 
 /// The header that names a request.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -32,6 +34,8 @@ pub struct Around {
     pub drain: Drain,
     /// Who is let in.
     pub door: Door,
+    /// What records traces.
+    pub telemetry: Telemetry,
 }
 
 /// The name of a request: the client's own if it is sane, else a new one.
@@ -74,7 +78,8 @@ impl FromRequest for RequestId {
     }
 }
 
-/// Wraps every request: names it, lets it in or not, and turns what went wrong into problem details that carry the name.
+/// Wraps every request: names it, says which trace it belongs to, lets it in or not, and turns what went wrong into problem details
+/// that carry the name.
 ///
 /// # Errors
 ///
@@ -90,6 +95,10 @@ where
 {
     let (request_id, header) = RequestId::of(&request);
     request.extensions_mut().insert(request_id.clone());
+    let span = around.telemetry.begin(&request, request_id.as_str());
+    if let Some(trace) = span.as_ref().map(RequestSpan::trace) {
+        request.extensions_mut().insert(trace);
+    }
     let in_work = around.drain.enter();
     let answered = match around.door.admit(&request) {
         Ok(()) => Ok(service.call(request)),
@@ -98,14 +107,18 @@ where
     let Around { log, drain, .. } = around.clone();
     async move {
         let _in_work = in_work;
-        let mut answered = match answered {
+        let (mut answered, problem) = match answered {
             Ok(answered) => with_problem_details(answered.await?, &request_id, &log),
             Err((request, problem)) => {
-                request.into_response(problem.response(Some(request_id.as_str())).map_into_right_body())
+                let response = problem.response(Some(request_id.as_str())).map_into_right_body();
+                (request.into_response(response), Some(problem.slug()))
             }
         };
         write_allowance(&mut answered);
         answered.headers_mut().insert(REQUEST_ID, header);
+        if let Some(span) = span {
+            span.end(&mut answered, problem);
+        }
         if drain.is_draining() {
             answered.response_mut().head_mut().set_connection_type(ConnectionType::Close);
         }
@@ -113,15 +126,16 @@ where
     }
 }
 
-/// The answer as it is, or the problem behind it with the request's name.
+/// The answer as it is, or the problem behind it with the request's name; and the end of the problem's type.
 fn with_problem_details<B: MessageBody>(
     answered: ServiceResponse<B>,
     request_id: &RequestId,
     log: &Logger,
-) -> ServiceResponse<EitherBody<B>> {
-    let Some(problem) = problem_of(&answered) else { return answered.map_into_left_body() };
+) -> (ServiceResponse<EitherBody<B>>, Option<&'static str>) {
+    let Some(problem) = problem_of(&answered) else { return (answered.map_into_left_body(), None) };
     report(log, &problem, &answered, request_id);
-    answered.into_response(problem.response(Some(request_id.as_str())).map_into_right_body())
+    let response = problem.response(Some(request_id.as_str())).map_into_right_body();
+    (answered.into_response(response), Some(problem.slug()))
 }
 
 /// Tells the client what is left of its allowance, where requests are counted.
@@ -154,11 +168,13 @@ fn report<B>(log: &Logger, problem: &Problem, answered: &ServiceResponse<B>, req
     let (path, slug) = (answered.request().path(), problem.slug());
     let extensions = answered.request().extensions();
     let actor = extensions.get::<Caller>().map(Caller::actor);
+    let trace_id = extensions.get::<RequestTrace>().map(RequestTrace::trace_id_text);
+    let trace = TraceField(trace_id.as_deref());
     let said = o!("request_id" => request_id.as_str().to_owned(), "path" => path.to_owned(), "actor" => actor.map(str::to_owned));
     if slug == "internal" {
-        error!(log, "request_failed"; said, "problem" => slug, "cause" => causes);
+        error!(log, "request_failed"; said, trace, "problem" => slug, "cause" => causes);
     } else {
-        warn!(log, "request_failed"; said, "problem" => slug, "cause" => causes);
+        warn!(log, "request_failed"; said, trace, "problem" => slug, "cause" => causes);
     }
 }
 

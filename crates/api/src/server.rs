@@ -89,8 +89,10 @@ pub fn listen(
     let body_limit = web::Data::new(BodyLimit { bytes_max: settings.body_bytes_max, wait_max: body_wait });
     let batch_body = web::Data::new(BodyLimit { bytes_max: settings.batch_body_bytes_max, wait_max: body_wait });
     let (log, drain, access) = (log.clone(), services.drain.clone(), Arc::clone(access));
+    let telemetry = services.telemetry.clone();
     let mut server = HttpServer::new(move || {
-        let around = Around { log: log.clone(), drain: drain.clone(), door: access.door() };
+        let (log, drain, telemetry) = (log.clone(), drain.clone(), telemetry.clone());
+        let around = Around { log, drain, door: access.door(), telemetry };
         App::new()
             .app_data(commands.clone())
             .app_data(queries.clone())

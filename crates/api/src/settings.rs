@@ -1,5 +1,7 @@
 //! The settings: the built-in defaults, then a file of the user's, then the environment; checked at start.
 
+pub mod telemetry;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -11,6 +13,8 @@ use thiserror::Error;
 
 use crate::access::client_address::Network;
 use crate::secret::Secret;
+
+pub use self::telemetry::TelemetrySettings;
 
 /// The defaults, as documented for users.
 const DEFAULT: &str = include_str!("../../../config/default.toml");
@@ -37,6 +41,7 @@ pub struct Settings {
     pub projections: ProjectionSettings,
     pub resilience: ResilienceSettings,
     pub log: LogSettings,
+    pub telemetry: TelemetrySettings,
 }
 
 macro_rules! sections {
@@ -285,6 +290,7 @@ impl Settings {
         ensure(self.projections.poll_ms > 0, "projections.poll_ms", "must be at least 1")?;
         ensure((0.0..1.0).contains(&self.resilience.jitter), "resilience.jitter", "must be from 0 to below 1")?;
         ensure(self.resilience.delay_multiplier >= 1.0, "resilience.delay_multiplier", "must be at least 1")?;
+        self.telemetry.check()?;
         ensure(!self.data.dir.as_os_str().is_empty(), "data.dir", "must name a folder")
     }
 }
@@ -376,6 +382,10 @@ mod tests {
             ("", Some(("INVENTORY__SERVER__PROT", "1")), "prot"),
             ("", Some(("INVENTORY__EVENT_STORE__KIND", "paper")), "event_store.kind"),
             ("", Some(("INVENTORY__LOG__LEVEL", "loud")), "log.level"),
+            ("[telemetry]\nsample_ratio = 1.5\n", None, "telemetry.sample_ratio"),
+            ("[telemetry]\nbatch_spans_max = 9000\n", None, "telemetry.batch_spans_max"),
+            ("[telemetry]\notlp_endpoint = 'localhost:4318'\n", None, "telemetry.otlp_endpoint"),
+            ("", Some(("INVENTORY__TELEMETRY__OTLP_HEADERS", "x")), "telemetry.otlp_headers"),
         ] {
             let error = load(file, variable.as_slice()).unwrap_err().to_string();
             assert!(error.contains(named), "{file:?} {variable:?}: {error}");

@@ -376,5 +376,6 @@ fn any_metadata() -> impl Strategy<Value = Metadata> {
         trace_id,
         actor,
         idempotency_key,
+        ..Metadata::default()
     })
 }

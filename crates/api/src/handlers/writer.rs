@@ -18,6 +18,7 @@ use crate::problem::Problem;
 use crate::query::QueryParameters;
 use crate::request_context::RequestId;
 use crate::request_key::{IDEMPOTENT_REPLAYED, IdempotencyKey, NOBODY_IN_PARTICULAR, RequestHash, if_match};
+use crate::telemetry::RequestTrace;
 
 /// What a write needs.
 pub struct Writer {
@@ -29,6 +30,7 @@ pub struct Writer {
     pub key: Option<IdempotencyKey>,
     request_id: String,
     caller: Option<Caller>,
+    trace: Option<RequestTrace>,
 }
 
 impl Writer {
@@ -53,7 +55,9 @@ impl Writer {
     pub fn metadata(&self, key: Option<&IdempotencyKey>) -> Metadata {
         let idempotency_key = key.map(|key| key.as_str().to_owned());
         let actor = self.caller.as_ref().map(|caller| caller.actor().to_owned());
-        Metadata { request_id: Some(self.request_id.clone()), actor, idempotency_key, ..Metadata::default() }
+        let trace_id = self.trace.as_ref().map(RequestTrace::trace_id_text);
+        let span_id = self.trace.and_then(|trace| trace.span_id);
+        Metadata { request_id: Some(self.request_id.clone()), trace_id, span_id, actor, idempotency_key }
     }
 
     /// Whose idempotency keys these are.
@@ -79,7 +83,8 @@ impl FromRequest for Writer {
             let commands = request.app_data::<web::Data<CommandSender>>().ok_or_else(Problem::not_found)?.clone();
             let (key, condition) = (IdempotencyKey::of(request.headers())?, if_match(request.headers())?);
             let caller = request.extensions().get::<Caller>().cloned();
-            Ok(Self { commands, condition, key, request_id, caller })
+            let trace = request.extensions().get::<RequestTrace>().copied();
+            Ok(Self { commands, condition, key, request_id, caller, trace })
         };
         ready(writer())
     }

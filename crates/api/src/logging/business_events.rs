@@ -15,6 +15,7 @@ use slog_json::Json;
 
 use super::{json_lines, put_out};
 use crate::settings::{LogLevel, LogSettings};
+use crate::telemetry::TraceField;
 
 /// A batch on its way to the log.
 type Batch = (Arc<Vec<AppendGroup>>, Vec<CommittedGroup>);
@@ -122,6 +123,7 @@ fn write_group(
     done: CommittedGroup,
 ) -> io::Result<()> {
     let request_id = group.metadata.request_id.as_deref().unwrap_or_default();
+    let trace = TraceField(group.metadata.trace_id.as_deref());
     let mut position = done.position.0 - group.event_count() as u64;
     for appended in &group.streams {
         let (store_id, product_id) =
@@ -131,6 +133,7 @@ fn write_group(
             let Said { name, quantity, reservation_id } = said_of(&event.event);
             let name = format_args!("{name}");
             let values = b!(
+                trace,
                 "position" => position,
                 "version" => version,
                 "transfer_id" => match appended.stream {

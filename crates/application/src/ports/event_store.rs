@@ -1,6 +1,7 @@
 //! Where events are kept: append a batch, load streams.
 
 use std::error::Error;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -127,6 +128,8 @@ pub struct Metadata {
     pub request_id: Option<String>,
     /// The trace that the request belongs to.
     pub trace_id: Option<String>,
+    /// The span of that trace under which what is done for the request is recorded, where it is. It is not stored.
+    pub span_id: Option<NonZeroU64>,
     /// Who asked for it.
     pub actor: Option<String>,
     /// The client's key for the request.

@@ -29,6 +29,7 @@ pub fn decode_metadata(stored: &str) -> Result<(Metadata, u32), CodecError> {
     let metadata = Metadata {
         request_id: stored.request_id.map(Into::into),
         trace_id: stored.trace_id.map(Into::into),
+        span_id: None, // Whatever was recorded is over.
         actor: stored.actor.map(Into::into),
         idempotency_key: stored.idempotency_key.map(Into::into),
     };

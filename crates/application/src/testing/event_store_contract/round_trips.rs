@@ -42,7 +42,13 @@ pub(super) async fn metadata_comes_back_as_it_was(store: Arc<Subject>) {
         Metadata::default(),
         Metadata { request_id: some("request-1"), ..Metadata::default() },
         Metadata { trace_id: some("4bf92f3577b34da6a3ce929d0e0e4736"), actor: some(""), ..Metadata::default() },
-        Metadata { request_id: some(&long), trace_id: some(&long), actor: some(&long), idempotency_key: some(&long) },
+        Metadata {
+            request_id: some(&long),
+            trace_id: some(&long),
+            actor: some(&long),
+            idempotency_key: some(&long),
+            ..Metadata::default()
+        },
     ];
     let groups = cases.into_iter().enumerate().map(|(version, metadata)| {
         let mut group = a_group(&store, version);
