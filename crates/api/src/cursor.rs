@@ -7,9 +7,11 @@ use inventory_application::Position;
 use crate::problem::Problem;
 use crate::query::QueryParameters;
 
-/// Things on a page unless the client asks for another number, and the most that it may ask for.
-const LIMIT_DEFAULT: u64 = 100;
-const LIMIT_MAX: u64 = 1_000;
+/// Things on a page unless the client asks for another number.
+pub const LIMIT_DEFAULT: u64 = 100;
+
+/// Things on a page, at most.
+pub const LIMIT_MAX: u64 = 1_000;
 
 /// What a list is ordered by. It never changes, so that a page which starts after it is right whatever has happened since.
 pub trait Key: Sized {

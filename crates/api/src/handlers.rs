@@ -1,6 +1,7 @@
 //! One file for each resource; each handler translates between HTTP and the use cases.
 
 pub mod batch;
+pub mod documents;
 pub mod health;
 pub mod history;
 pub mod orders;

@@ -1,6 +1,7 @@
 //! Whether the node can do its work, and what of it can't.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::server::Drain;
 
@@ -30,7 +31,7 @@ pub struct Health {
 }
 
 /// How the node is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
     /// All parts do their work.
@@ -42,7 +43,7 @@ pub enum Condition {
 }
 
 /// What is told about the node.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Report {
     /// How the node is.
     #[serde(rename = "status")]
@@ -53,7 +54,7 @@ pub struct Report {
 }
 
 /// A part that doesn't do its work.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct PartProblem {
     /// The part's name.
     pub part: &'static str,

@@ -3,7 +3,7 @@
 //! In reading order: [`settings`], [`composition`] (what stands behind which port), [`opened_store`], [`routes`] (the whole URL table),
 //! [`handlers`], [`wire`] (the JSON shapes), [`problem`] (every error and its status), [`request_context`], [`access`] (who may do
 //! what), [`watched_files`] (keys that change), [`request_key`] (which requests are the same), [`query`] and [`cursor`] (parameters
-//! and pages), [`cache_headers`] (copies say so), [`listeners`], [`server`] (start and graceful stop), [`health`], [`logging`], [`telemetry`] (traces),
+//! and pages), [`openapi`] (the document), [`cache_headers`] (copies say so), [`listeners`], [`server`] (start and graceful stop), [`health`], [`logging`], [`telemetry`] (traces),
 //! [`command_line`], [`run`] (what each command does), [`replay`], [`maintenance`] (export, import, backup, restore, verify),
 //! [`progress`].
 
@@ -18,6 +18,7 @@ pub mod listeners;
 pub mod logging;
 pub mod maintenance;
 pub mod moment;
+pub mod openapi;
 pub mod opened_store;
 pub mod problem;
 pub mod progress;

@@ -27,9 +27,12 @@ pub struct Problem {
     cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
+/// The media type of problem details.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
 /// A kind of problem: the end of its `type`, its status and its title.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Kind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Kind {
     slug: &'static str,
     status: u16,
     title: &'static str,
@@ -37,7 +40,13 @@ struct Kind {
 
 macro_rules! kinds {
     ($($name:ident = $slug:literal, $status:literal, $title:literal;)*) => {
-        impl Kind { $(const $name: Self = Self { slug: $slug, status: $status, title: $title };)* }
+        impl Kind {
+            $(#[doc = concat!($status, " `", $slug, "`: ", $title)]
+            pub const $name: Self = Self { slug: $slug, status: $status, title: $title };)*
+
+            /// Every kind that there is.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+        }
     };
 }
 
@@ -85,6 +94,43 @@ kinds! {
 
 /// What every challenge begins with.
 const REALM: &str = "Bearer realm=\"inventory\"";
+
+impl Kind {
+    /// The end of the `type`.
+    #[must_use]
+    pub fn slug(self) -> &'static str {
+        self.slug
+    }
+
+    /// The `type`.
+    #[must_use]
+    pub fn uri(self) -> String {
+        format!("/problems/{}", self.slug)
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        self.status
+    }
+
+    /// The title.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        self.title
+    }
+
+    /// The headers that an answer of this kind has, by their names in the OpenAPI document.
+    #[must_use]
+    pub fn headers(self) -> &'static [&'static str] {
+        match self.status {
+            401 | 403 => &["WwwAuthenticate"],
+            405 => &["Allow"],
+            429 | 503 => &["RetryAfter"],
+            _ => &[],
+        }
+    }
+}
 
 /// How long a client that met an overload should wait, in seconds.
 const RETRY_AFTER_SECONDS: &str = "1";
@@ -198,9 +244,9 @@ impl Problem {
 
     /// The path has only the methods in `allow`.
     #[must_use]
-    pub fn method_not_allowed(allow: &'static str) -> Self {
+    pub fn method_not_allowed(allow: &str) -> Self {
         let problem = Self::detailed(Kind::METHOD_NOT_ALLOWED, format!("the path has {allow}"));
-        problem.with_header(ALLOW, Some(HeaderValue::from_static(allow)))
+        problem.with_header(ALLOW, HeaderValue::from_str(allow).ok())
     }
 
     /// Nobody has ever filled the stock, or the product in any store.
@@ -255,14 +301,14 @@ impl Problem {
         if self.kind.status == 503 {
             response.insert_header((RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS)));
         }
-        response.content_type("application/problem+json").body(Value::Object(self.body(request_id)).to_string())
+        response.content_type(MEDIA_TYPE).body(Value::Object(self.body(request_id)).to_string())
     }
 
     /// The problem details, for the request with this id.
     #[must_use]
     pub fn body(&self, request_id: Option<&str>) -> Map<String, Value> {
         let mut body = Map::new();
-        body.insert("type".into(), format!("/problems/{}", self.kind.slug).into());
+        body.insert("type".into(), self.kind.uri().into());
         body.insert("title".into(), self.kind.title.into());
         body.insert("status".into(), self.kind.status.into());
         if let Some(detail) = &self.detail {

@@ -19,6 +19,12 @@ pub const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-
 /// The longest key, in characters.
 const KEY_CHARACTERS_MAX: usize = 255;
 
+/// The keys that are well formed, as a regular expression: bare, or quoted with quotes and backslashes escaped.
+pub const KEY_PATTERN: &str = r#"^([!#-~]([ -~]{0,253}[!-~])?|"([ !#-\[\]-~]|\\["\\]){1,255}")$"#;
+
+/// The conditions that are well formed, as a regular expression.
+pub const IF_MATCH_PATTERN: &str = r#"^(\*|(W/)?"[^"]*"( *, *(W/)?"[^"]*")*)$"#;
+
 /// Who asks where there is no access control: everybody is the same.
 pub const NOBODY_IN_PARTICULAR: &str = "";
 

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::access::Access;
 use crate::composition::Services;
+use crate::handlers::documents::Documents;
 use crate::listeners::{ListenError, listeners, unavailable};
 use crate::request_context::{Around, with_request_id};
 use crate::routes::routes;
@@ -85,6 +86,7 @@ pub fn listen(
     let history = web::Data::new(services.history.clone());
     let lists = web::Data::new(services.lists.clone());
     let health = web::Data::from(Arc::clone(&services.health));
+    let documents = web::Data::new(Documents::new());
     let body_wait = Duration::from_millis(settings.body_wait_ms_max);
     let body_limit = web::Data::new(BodyLimit { bytes_max: settings.body_bytes_max, wait_max: body_wait });
     let batch_body = web::Data::new(BodyLimit { bytes_max: settings.batch_body_bytes_max, wait_max: body_wait });
@@ -99,6 +101,7 @@ pub fn listen(
             .app_data(history.clone())
             .app_data(lists.clone())
             .app_data(health.clone())
+            .app_data(documents.clone())
             .app_data(body_limit.clone())
             .configure(|config| routes(config, &batch_body))
             .wrap_fn(move |request, service| with_request_id(request, service, &around))

@@ -1,12 +1,14 @@
 //! Request and response bodies: the only public JSON shapes, free to change apart from the domain.
 //!
-//! Those about one stock are here; [`orders`], [`transfers`], [`batch`] and [`history`] have files of their own.
+//! Those about one stock are here; [`orders`], [`transfers`], [`batch`] and [`history`] have files of their own. Each type is
+//! also its schema in the OpenAPI document; what is said about a field here is said there.
 
 pub mod batch;
 pub mod fields;
 pub mod history;
 pub mod json_body;
 pub mod orders;
+pub mod schemas;
 pub mod transfers;
 
 use actix_web::http::StatusCode;
@@ -17,13 +19,14 @@ use inventory_domain::{
     Timestamp,
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub use self::json_body::JsonBody;
 use crate::request_key::RequestHash;
 
 /// A command on one stock, as a client writes it.
-pub trait StockRequest: serde::de::DeserializeOwned + 'static {
+pub trait StockRequest: serde::de::DeserializeOwned + ToSchema + 'static {
     /// Its name in a batch.
     const OP: &'static str;
     /// The status of the answer that grants it.
@@ -47,32 +50,36 @@ pub trait StockRequest: serde::de::DeserializeOwned + 'static {
 }
 
 /// `POST /inventory/stock`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddStockRequest {
     #[serde(deserialize_with = "fields::uuid")]
     product_id: Uuid,
     #[serde(deserialize_with = "fields::uuid")]
     store_id: Uuid,
+    #[schema(value_type = schemas::Quantity)]
     #[serde(deserialize_with = "fields::quantity")]
     quantity: Quantity,
+    #[schema(value_type = schemas::Reason)]
     #[serde(deserialize_with = "fields::reason")]
     reason: Reason,
 }
 
 /// `POST /inventory/reserve`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReserveStockRequest {
     #[serde(deserialize_with = "fields::uuid")]
     product_id: Uuid,
     #[serde(deserialize_with = "fields::uuid")]
     store_id: Uuid,
+    #[schema(value_type = schemas::Quantity)]
     #[serde(deserialize_with = "fields::quantity")]
     quantity: Quantity,
     #[serde(deserialize_with = "fields::uuid")]
     customer_id: Uuid,
     /// Absent: the default. `null`: no deadline.
+    #[schema(value_type = Option<schemas::HoldMinutes>, default = 30)]
     #[serde(default = "default_hold", deserialize_with = "fields::hold_or_none")]
     ttl_minutes: Option<HoldFor>,
     #[serde(default, deserialize_with = "fields::uuid_or_none")]
@@ -80,7 +87,7 @@ pub struct ReserveStockRequest {
 }
 
 /// `POST /inventory/commit`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CommitReservationRequest {
     #[serde(deserialize_with = "fields::uuid")]
@@ -91,12 +98,13 @@ pub struct CommitReservationRequest {
     reservation_id: Uuid,
     #[serde(deserialize_with = "fields::uuid")]
     order_id: Uuid,
+    #[schema(value_type = Option<schemas::Quantity>)]
     #[serde(default, deserialize_with = "fields::quantity_or_none")]
     quantity: Option<Quantity>,
 }
 
 /// `POST /inventory/release`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseReservationRequest {
     #[serde(deserialize_with = "fields::uuid")]
@@ -105,12 +113,13 @@ pub struct ReleaseReservationRequest {
     store_id: Uuid,
     #[serde(deserialize_with = "fields::uuid")]
     reservation_id: Uuid,
+    #[schema(value_type = schemas::Reason)]
     #[serde(deserialize_with = "fields::reason")]
     reason: Reason,
 }
 
 /// `POST /inventory/extend`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExtendReservationRequest {
     #[serde(deserialize_with = "fields::uuid")]
@@ -119,34 +128,39 @@ pub struct ExtendReservationRequest {
     store_id: Uuid,
     #[serde(deserialize_with = "fields::uuid")]
     reservation_id: Uuid,
+    #[schema(value_type = schemas::HoldMinutes)]
     #[serde(deserialize_with = "fields::hold")]
     ttl_minutes: HoldFor,
 }
 
 /// `POST /inventory/adjust`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdjustStockRequest {
     #[serde(deserialize_with = "fields::uuid")]
     product_id: Uuid,
     #[serde(deserialize_with = "fields::uuid")]
     store_id: Uuid,
+    #[schema(value_type = schemas::StockQuantity)]
     #[serde(deserialize_with = "fields::stock_quantity")]
     quantity: StockQuantity,
+    #[schema(value_type = schemas::Reason)]
     #[serde(deserialize_with = "fields::reason")]
     reason: Reason,
+    #[schema(value_type = Option<schemas::Moment>)]
     #[serde(default, deserialize_with = "fields::moment_or_none")]
     counted_at: Option<Timestamp>,
 }
 
 /// `POST /inventory/availability`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AvailabilityRequest {
     #[serde(deserialize_with = "fields::uuid")]
     product_id: Uuid,
     #[serde(deserialize_with = "fields::uuid")]
     store_id: Uuid,
+    #[schema(value_type = schemas::Quantity)]
     #[serde(deserialize_with = "fields::quantity")]
     pub(crate) required_quantity: Quantity,
 }
@@ -319,13 +333,18 @@ impl StockRequest for AdjustStockRequest {
 }
 
 /// The level of a stock.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Level)]
 pub struct LevelBody {
     product_id: Uuid,
     store_id: Uuid,
+    /// Units that can be had.
     available: u64,
+    /// Units that are held for customers.
     reserved: u64,
+    /// Units on hand: available and reserved.
     total: u64,
+    /// How many events the stock has had; also its entity tag.
     version: u64,
 }
 
@@ -345,21 +364,27 @@ impl LevelBody {
 }
 
 /// The answer to a write on one stock: the level after it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct StockChanged {
     #[serde(flatten)]
     level: LevelBody,
+    /// The position of its last event in the log.
     position: u64,
     #[serde(flatten)]
+    #[schema(ignore)]
     reservation: Option<ReservationBody>,
+    /// What was done, for people.
     message: &'static str,
 }
 
 /// A reservation that a write has made or moved.
-#[derive(Debug, Serialize)]
-struct ReservationBody {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Held)]
+pub struct ReservationBody {
     reservation_id: Uuid,
+    /// When it runs out; `null`: never.
     #[serde(serialize_with = "fields::moment_or_null")]
+    #[schema(value_type = Option<schemas::Moment>, required = true)]
     expires_at: Option<Timestamp>,
 }
 
@@ -377,7 +402,8 @@ impl StockChanged {
 }
 
 /// The answer to `POST /inventory/availability`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Availability)]
 pub struct AvailabilityBody {
     /// Whether that many units can be had.
     pub available: bool,

@@ -9,9 +9,11 @@ use crate::problem::Problem;
 use crate::query::{MIN_VERSION, QueryParameters};
 use crate::wire::history::{EventBody, ExplanationBody, ListBody};
 
-/// Live reservations and last events that an explanation shows unless it is asked for another number, and at most.
-const SHOWN_DEFAULT: u64 = 20;
-const SHOWN_MAX: u64 = 1_000;
+/// Live reservations and last events that an explanation shows unless it is asked for another number.
+pub const SHOWN_DEFAULT: u64 = 20;
+
+/// And at most.
+pub const SHOWN_MAX: u64 = 1_000;
 
 /// `GET /api/v1/inventory/products/{product_id}/stores/{store_id}/events`
 ///

@@ -136,7 +136,8 @@ pub fn no_query(request: &HttpRequest) -> Result<(), Problem> {
 }
 
 /// Whether `If-None-Match` says that the client has what would be sent; compared weakly, as RFC 9110, 13.1.2 has it.
-fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
+#[must_use]
+pub fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
     headers.get_all(IF_NONE_MATCH).filter_map(|known| known.to_str().ok()).flat_map(|known| known.split(',')).any(
         |known| {
             let known = known.trim();

@@ -14,12 +14,15 @@ use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, Discriminator, ObjectBuilder, OneOfBuilder, Schema};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::json_body::{check_object, explain_fields, explain_once};
 use super::{
     AddStockRequest, AdjustStockRequest, CommitReservationRequest, ExtendReservationRequest, ReleaseReservationRequest,
-    ReserveStockRequest, StockChanged, StockRequest, default_hold, fields,
+    ReserveStockRequest, StockChanged, StockRequest, default_hold, fields, schemas,
 };
 use crate::problem::Problem;
 use crate::request_key::{IdempotencyKey, RequestHash};
@@ -34,6 +37,64 @@ pub struct BatchRequest<'a> {
     /// What is asked, in order, as it was written: 1 to [`COMMANDS_MAX`] commands.
     #[serde(borrow, deserialize_with = "commands")]
     pub commands: Vec<&'a RawValue>,
+}
+
+/// The schema of a [`BatchRequest`], which is read command by command.
+pub struct BatchSchema;
+
+impl PartialSchema for BatchSchema {
+    fn schema() -> RefOr<Schema> {
+        let mapping = COMMANDS.iter().map(|(op, name, _)| (*op, format!("#/components/schemas/{name}")));
+        let mut command = OneOfBuilder::new().discriminator(Some(Discriminator::with_mapping("op", mapping)));
+        for (_, name, _) in COMMANDS {
+            command = command.item(Ref::from_schema_name(*name));
+        }
+        let commands = ArrayBuilder::new().items(command).min_items(Some(1)).max_items(Some(COMMANDS_MAX));
+        ObjectBuilder::new()
+            .property("commands", commands)
+            .required("commands")
+            .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)))
+            .into()
+    }
+}
+
+impl ToSchema for BatchSchema {
+    fn name() -> Cow<'static, str> {
+        "BatchRequest".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        for (_, name, schema) in COMMANDS {
+            let schema = schema(schemas);
+            schemas.push(((*name).to_owned(), schema));
+        }
+    }
+}
+
+/// Makes a schema, and notes the schemas that it names.
+type MakeSchema = fn(&mut Vec<(String, RefOr<Schema>)>) -> RefOr<Schema>;
+
+/// The commands that a batch may have: their names in it, and the names and makers of their schemas.
+const COMMANDS: &[(&str, &str, MakeSchema)] = &[
+    (AddStockRequest::OP, "AddCommand", command_schema::<AddStockRequest>),
+    (ReserveStockRequest::OP, "ReserveCommand", command_schema::<ReserveStockRequest>),
+    (CommitReservationRequest::OP, "CommitCommand", command_schema::<CommitReservationRequest>),
+    (ReleaseReservationRequest::OP, "ReleaseCommand", command_schema::<ReleaseReservationRequest>),
+    (AdjustStockRequest::OP, "AdjustCommand", command_schema::<AdjustStockRequest>),
+    (ExtendReservationRequest::OP, "ExtendCommand", command_schema::<ExtendReservationRequest>),
+];
+
+/// The schema of a command alone, with its name and its key.
+fn command_schema<R: StockRequest>(schemas: &mut Vec<(String, RefOr<Schema>)>) -> RefOr<Schema> {
+    R::schemas(schemas);
+    let mut schema = R::schema();
+    if let RefOr::T(Schema::Object(object)) = &mut schema {
+        object.properties.insert("op".to_owned(), schemas::constant(R::OP.into()).into());
+        object.required.push("op".to_owned());
+        let key = schemas::text().pattern(Some("^[ -~]{1,255}$"));
+        object.properties.insert("idempotency_key".to_owned(), key.into());
+    }
+    schema
 }
 
 impl<'a> BatchRequest<'a> {
@@ -269,14 +330,16 @@ fn typed<R: StockRequest>(fields: Map<String, Value>, key: Option<IdempotencyKey
 }
 
 /// The answer to a batch.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BatchAnswer)]
 pub struct BatchBody {
     /// What each command came to, in the same order.
     pub results: Vec<ResultBody>,
 }
 
 /// What a command came to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BatchResult)]
 #[serde(untagged)]
 pub enum ResultBody {
     /// It was granted.
@@ -291,6 +354,7 @@ pub enum ResultBody {
         idempotent_replayed: bool,
     },
     /// It was not: the problem details.
+    #[schema(value_type = Problem)]
     Refused(Map<String, Value>),
 }
 

@@ -1,5 +1,7 @@
 //! Events as they are stored, and what is behind a stock's numbers.
 
+use std::borrow::Cow;
+
 use inventory_application::history_queries::Explanation;
 use inventory_application::ports::RecordedEvent;
 use inventory_domain::inventory::Reservation;
@@ -7,9 +9,12 @@ use inventory_domain::{HoldFor, OrderId, ReservationId, StockId, Timestamp};
 use inventory_eventstore::event_codec::{encode_event, encode_metadata};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
-use super::{LevelBody, fields};
+use super::{LevelBody, fields, schemas};
 use crate::problem::Problem;
 
 /// A page of a list.
@@ -21,17 +26,55 @@ pub struct ListBody<T> {
     pub next_cursor: Option<String>,
 }
 
+impl<T: ToSchema> PartialSchema for ListBody<T> {
+    fn schema() -> RefOr<Schema> {
+        let items =
+            ArrayBuilder::new().items(Ref::from_schema_name(T::name())).description(Some("What is on the page."));
+        let next = ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+            .description(Some("Where the next page starts; `null` where there is none yet."));
+        ObjectBuilder::new()
+            .property("items", items)
+            .property("next_cursor", next)
+            .required("items")
+            .required("next_cursor")
+            .into()
+    }
+}
+
+impl<T: ToSchema> ToSchema for ListBody<T> {
+    fn name() -> Cow<'static, str> {
+        format!("PageOf{}s", T::name()).into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((T::name().into_owned(), T::schema()));
+        T::schemas(schemas);
+    }
+}
+
 /// An event.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Event)]
 pub struct EventBody {
+    /// Its place in the log of all events.
     position: u64,
     event_id: Uuid,
+    /// What has happened, such as `StockAddedEvent`.
     event_type: &'static str,
+    /// What it has happened to: `inventory-{product_id}-{store_id}`, `order-{order_id}`, `transfer-{transfer_id}`.
     stream_id: String,
+    /// Its number there, from 1.
     version: u64,
+    /// When it was decided; never before the one before it.
+    #[schema(value_type = schemas::Moment)]
     #[serde(serialize_with = "fields::moment")]
     recorded_at: Timestamp,
+    /// What was decided.
+    #[schema(value_type = Object)]
     data: Box<RawValue>,
+    /// The request behind it: its id, its trace, who asked, its idempotency key.
+    #[schema(value_type = Object)]
     metadata: Box<RawValue>,
 }
 
@@ -63,23 +106,34 @@ impl EventBody {
 }
 
 /// A stock's numbers, and what is behind them.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Explanation)]
 pub struct ExplanationBody {
     #[serde(flatten)]
     level: LevelBody,
+    /// How many reservations are live.
     live_reservations: usize,
+    /// The live reservations, as many as were asked for.
     reservations: Vec<HeldBody>,
+    /// The last events, as many as were asked for.
     last_events: Vec<EventBody>,
 }
 
 /// A live reservation.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LiveReservation)]
 struct HeldBody {
     reservation_id: Uuid,
     customer_id: Uuid,
+    /// The order that it is a line of.
+    #[schema(required = true)]
     order_id: Option<Uuid>,
     quantity: u64,
+    /// How long it was to hold; `null`: without end.
+    #[schema(value_type = Option<schemas::HoldMinutes>, required = true)]
     ttl_minutes: Option<u16>,
+    /// When it runs out; `null`: never.
+    #[schema(value_type = Option<schemas::Moment>, required = true)]
     #[serde(serialize_with = "fields::moment_or_null")]
     expires_at: Option<Timestamp>,
 }

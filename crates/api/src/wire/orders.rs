@@ -6,15 +6,17 @@ use inventory_domain::{
     CustomerId, HoldFor, Order, OrderId, ProductId, Quantity, Reason, ReservationId, StockId, StoreId, Timestamp,
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa::openapi::schema::ObjectBuilder;
 use uuid::Uuid;
 
 use super::fields::Object;
-use super::{default_hold, fields};
+use super::{default_hold, fields, schemas};
 use crate::problem::Problem;
 use crate::request_key::RequestHash;
 
 /// `POST /orders`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlaceOrderRequest {
     #[serde(default, deserialize_with = "fields::uuid_or_none")]
@@ -22,19 +24,24 @@ pub struct PlaceOrderRequest {
     #[serde(deserialize_with = "fields::uuid")]
     customer_id: Uuid,
     /// Absent: the default. `null`: no deadline.
+    #[schema(value_type = Option<schemas::HoldMinutes>, default = 30)]
     #[serde(default = "default_hold", deserialize_with = "fields::hold_or_none")]
     ttl_minutes: Option<HoldFor>,
+    /// What is asked for; lines of the same stock are summed.
+    #[schema(value_type = Vec<LineRequest>, min_items = 1, max_items = 500)]
     lines: Vec<Object<LineRequest>>,
 }
 
 /// A line of an order.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = OrderLineRequest)]
 struct LineRequest {
     #[serde(deserialize_with = "fields::uuid")]
     product_id: Uuid,
     #[serde(deserialize_with = "fields::uuid")]
     store_id: Uuid,
+    #[schema(value_type = schemas::Quantity)]
     #[serde(deserialize_with = "fields::quantity")]
     quantity: Quantity,
 }
@@ -43,15 +50,16 @@ struct LineRequest {
 const NO_REASON: &str = "order released";
 
 /// `POST /orders/{order_id}/release`; the body may be missing.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseOrderRequest {
+    #[schema(value_type = Option<schemas::Reason>)]
     #[serde(default, deserialize_with = "fields::reason_or_none")]
     reason: Option<Reason>,
 }
 
 /// A body that may be missing and says nothing.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EmptyRequest {}
 
@@ -116,23 +124,40 @@ pub const STATES: [(&str, OrderStatus); 4] = [
     ("expired", OrderStatus::Expired),
 ];
 
+/// The schema of the words.
+pub(crate) fn state() -> ObjectBuilder {
+    schemas::choice(&STATES)
+}
+
 /// An order.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Order)]
 pub struct OrderBody {
     order_id: Uuid,
     customer_id: Uuid,
+    /// How it stands.
+    #[schema(schema_with = state)]
     state: &'static str,
+    /// How long it was to hold; `null`: without end.
+    #[schema(value_type = Option<schemas::HoldMinutes>, required = true)]
     ttl_minutes: Option<u16>,
+    /// When it runs out; `null`: never.
+    #[schema(value_type = Option<schemas::Moment>, required = true)]
     #[serde(serialize_with = "fields::moment_or_null")]
     expires_at: Option<Timestamp>,
+    /// When it was placed.
+    #[schema(value_type = schemas::Moment)]
     #[serde(serialize_with = "fields::moment")]
     placed_at: Timestamp,
+    /// What it holds.
     lines: Vec<LineBody>,
+    /// How many events it has had; also its entity tag.
     version: u64,
 }
 
 /// A line of an order, with its reservation.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OrderLine)]
 struct LineBody {
     product_id: Uuid,
     store_id: Uuid,
@@ -141,12 +166,14 @@ struct LineBody {
 }
 
 /// The answer to a write on an order: the order after it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct OrderChanged {
     #[serde(flatten)]
     order: OrderBody,
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// The position of its last event in the log; absent on a dry run.
     position: Option<u64>,
+    /// What was done, for people.
     message: &'static str,
 }
 

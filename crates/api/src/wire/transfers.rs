@@ -4,14 +4,16 @@ use inventory_application::{Position, TransferAnswer};
 use inventory_domain::transfer::{Route, Start, TransferStatus};
 use inventory_domain::{ProductId, Quantity, Reason, StoreId, Timestamp, Transfer, TransferId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa::openapi::schema::ObjectBuilder;
 use uuid::Uuid;
 
-use super::fields;
+use super::{fields, schemas};
 use crate::problem::Problem;
 use crate::request_key::RequestHash;
 
 /// `POST /transfers`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartTransferRequest {
     #[serde(default, deserialize_with = "fields::uuid_or_none")]
@@ -22,16 +24,19 @@ pub struct StartTransferRequest {
     from_store_id: Uuid,
     #[serde(deserialize_with = "fields::uuid")]
     to_store_id: Uuid,
+    #[schema(value_type = schemas::Quantity)]
     #[serde(deserialize_with = "fields::quantity")]
     quantity: Quantity,
+    #[schema(value_type = schemas::Reason)]
     #[serde(deserialize_with = "fields::reason")]
     reason: Reason,
 }
 
 /// `POST /transfers/{transfer_id}/receive`; the body may be missing.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReceiveTransferRequest {
+    #[schema(value_type = Option<schemas::Quantity>)]
     #[serde(default, deserialize_with = "fields::quantity_or_none")]
     pub(crate) quantity: Option<Quantity>,
 }
@@ -73,30 +78,47 @@ pub const STATES: [(&str, TransferStatus); 3] = [
     ("cancelled", TransferStatus::Cancelled),
 ];
 
+/// The schema of the words.
+pub(crate) fn state() -> ObjectBuilder {
+    schemas::choice(&STATES)
+}
+
 /// A transfer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Transfer)]
 pub struct TransferBody {
     transfer_id: Uuid,
     product_id: Uuid,
     from_store_id: Uuid,
     to_store_id: Uuid,
+    /// Units that have left the first store.
     quantity: u64,
+    /// Units that are still on their way.
     in_transit: u64,
+    /// Units that have come to the second store.
     received: u64,
+    /// Units that went back to the first store.
     cancelled: u64,
+    /// How it stands.
+    #[schema(schema_with = state)]
     state: &'static str,
     reason: String,
+    /// When it was started.
+    #[schema(value_type = schemas::Moment)]
     #[serde(serialize_with = "fields::moment")]
     started_at: Timestamp,
+    /// How many events it has had; also its entity tag.
     version: u64,
 }
 
 /// The answer to a write on a transfer: the transfer after it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct TransferChanged {
     #[serde(flatten)]
     transfer: TransferBody,
+    /// The position of its last event in the log.
     position: u64,
+    /// What was done, for people.
     message: &'static str,
 }
 
