@@ -7,6 +7,7 @@ pub mod caller;
 pub mod client_address;
 pub mod credentials;
 pub mod failed_attempts;
+pub mod key_maker;
 pub mod keys;
 pub mod limiters;
 pub mod rate_limits;

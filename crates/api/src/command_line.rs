@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::access::keys::check_name;
+use crate::moment;
+
 /// Keeps the stock of every product in every store: never oversold, held while a customer pays, every change on record.
 #[derive(Debug, Parser)]
 #[command(name = "inventory", version, max_term_width = 100, after_help = EXAMPLES)]
@@ -23,6 +26,7 @@ Examples:
   inventory replay baskets.csv --url http://127.0.0.1:8080   the same against a running server
   inventory replay baskets.csv --orders   each basket as one order; after a cut it goes on where it was
   inventory backup ../backup-monday       copy the store while it is being used
+  inventory keys new --name till-12 --scopes write >> keys.toml   an API key, for access.keys_file
   inventory verify                        prove everything in ./data";
 
 /// What is to be done.
@@ -43,8 +47,42 @@ pub enum Command {
     Backup(Backup),
     /// Make a data folder from a backup
     Restore(Restore),
+    /// Make API keys for `access.keys_file`
+    #[command(subcommand)]
+    Keys(Keys),
     /// Print the version
     Version,
+}
+
+/// What is to be done with keys.
+#[derive(Debug, Subcommand)]
+pub enum Keys {
+    /// Make a key: the key goes to standard error, only this once; its entry for the file to standard output
+    New(NewKey),
+    /// Print the entry for a key that there is already, read from standard input
+    Hash(NewKey),
+}
+
+/// Whose key it is, and what it allows.
+#[derive(Debug, Args)]
+pub struct NewKey {
+    /// Who gets it; events and logs say `key:NAME`
+    #[arg(long, value_parser = key_name)]
+    pub name: String,
+    /// What it allows; write includes read, admin includes both
+    #[arg(long, value_delimiter = ',', required = true, value_parser = ["read", "write", "admin"])]
+    pub scopes: Vec<String>,
+    /// When it ends, as in 2027-01-31T00:00:00Z; never, if nothing is said
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub expires_at: Option<String>,
+}
+
+fn key_name(text: &str) -> Result<String, String> {
+    check_name(text).map(|()| text.to_owned())
+}
+
+fn time(text: &str) -> Result<String, String> {
+    moment::parse(text).map(|_| text.to_owned()).ok_or_else(|| "must be a time such as 2027-01-31T00:00:00Z".to_owned())
 }
 
 /// Options of `verify`.
@@ -142,6 +180,11 @@ mod tests {
         let orders = parse(&["inventory", "replay", "x.csv", "--orders"]);
         assert!(matches!(orders, Ok(Command::Replay(Replay { orders: true, .. }))));
         assert!(parse(&["inventory", "replay"]).is_err());
+        let key = parse(&["inventory", "keys", "new", "--name", "till-12", "--scopes", "read,write"]);
+        assert!(matches!(key, Ok(Command::Keys(Keys::New(NewKey { scopes, .. }))) if scopes == ["read", "write"]));
+        assert!(parse(&["inventory", "keys", "new", "--name", "a\"b", "--scopes", "read"]).is_err());
+        assert!(parse(&["inventory", "keys", "new", "--name", "a", "--scopes", "inventory:read"]).is_err());
+        assert!(parse(&["inventory", "keys", "new", "--name", "a"]).is_err());
         assert!(parse(&["inventory", "replay", "x.csv", "--in-flight", "0"]).is_err());
     }
 }

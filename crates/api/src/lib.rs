@@ -3,7 +3,8 @@
 //! In reading order: [`settings`], [`composition`] (what stands behind which port), [`opened_store`], [`routes`] (the whole URL table),
 //! [`handlers`], [`wire`] (the JSON shapes), [`problem`] (every error and its status), [`request_context`], [`access`] (who may do
 //! what), [`watched_files`] (keys that change), [`request_key`] (which requests are the same), [`query`] and [`cursor`] (parameters
-//! and pages), [`openapi`] (the document), [`cache_headers`] (copies say so), [`listeners`], [`server`] (start and graceful stop), [`health`], [`logging`], [`telemetry`] (traces),
+//! and pages), [`openapi`] (the document), [`cache_headers`] (copies say so), [`security_headers`], [`cross_origin`], [`tls`],
+//! [`listeners`], [`server`] (start and graceful stop), [`health`], [`logging`], [`telemetry`] (traces),
 //! [`command_line`], [`run`] (what each command does), [`replay`], [`maintenance`] (export, import, backup, restore, verify),
 //! [`progress`].
 
@@ -11,6 +12,7 @@ pub mod access;
 pub mod cache_headers;
 pub mod command_line;
 pub mod composition;
+pub mod cross_origin;
 pub mod cursor;
 pub mod handlers;
 pub mod health;
@@ -29,9 +31,11 @@ pub mod request_key;
 pub mod routes;
 pub mod run;
 pub mod secret;
+pub mod security_headers;
 pub mod server;
 pub mod settings;
 pub mod system;
 pub mod telemetry;
+pub mod tls;
 pub mod watched_files;
 pub mod wire;

@@ -229,6 +229,12 @@ impl Problem {
         problem.with_header(WWW_AUTHENTICATE, HeaderValue::try_from(challenge).ok())
     }
 
+    /// A page of another origin may not call the service.
+    #[must_use]
+    pub fn origin_not_allowed() -> Self {
+        Self::detailed(Kind::FORBIDDEN, "pages of this origin may not send this request")
+    }
+
     /// The caller has asked too often.
     #[must_use]
     pub fn rate_limited(retry_after_s: u64) -> Self {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse};
 use slog::{Logger, error, o, warn};
@@ -49,8 +49,9 @@ impl RequestId {
         &self.0
     }
 
-    fn of(request: &ServiceRequest) -> (Self, HeaderValue) {
-        let given = request.headers().get(&REQUEST_ID).filter(|given| is_sane(given.as_bytes()));
+    /// The name of the request with these headers, and the header that tells it.
+    pub(crate) fn of(headers: &HeaderMap) -> (Self, HeaderValue) {
+        let given = headers.get(&REQUEST_ID).filter(|given| is_sane(given.as_bytes()));
         match given.and_then(|given| Some((given, given.to_str().ok()?))) {
             Some((given, text)) => (Self(text.into()), given.clone()),
             None => {
@@ -93,7 +94,7 @@ where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
     B: MessageBody,
 {
-    let (request_id, header) = RequestId::of(&request);
+    let (request_id, header) = RequestId::of(request.headers());
     request.extensions_mut().insert(request_id.clone());
     let span = around.telemetry.begin(&request, request_id.as_str());
     if let Some(trace) = span.as_ref().map(RequestSpan::trace) {

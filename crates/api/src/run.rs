@@ -12,7 +12,8 @@ use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::access::Access;
-use crate::command_line::{Command, CommandLine, Replay, Serve};
+use crate::access::key_maker::{entry_for, fresh_key};
+use crate::command_line::{Command, CommandLine, Keys, Replay, Serve};
 use crate::composition::{Services, compose};
 use crate::listeners::addresses;
 use crate::logging::logger;
@@ -24,10 +25,14 @@ use crate::progress::Progress;
 use crate::replay::{EmbeddedShop, HttpShop, Plan, ReplayOptions, ReplayReport, ids, replay, replay_plan};
 use crate::server::{listen, stop};
 use crate::settings::{LogLevel, Settings};
+use crate::tls::Tls;
 use crate::watched_files::watch;
 
 /// The baskets that the demo replays.
 const SAMPLE: &[u8] = include_bytes!("../../../data/samples/baskets.csv");
+
+/// The shortest key that is taken from elsewhere: as random as it may be, less could be guessed from its hash.
+const KEY_BYTES_MIN: usize = 32;
 
 /// How many of them may be in flight.
 const SAMPLE_IN_FLIGHT: usize = 64;
@@ -96,11 +101,36 @@ pub fn run(command_line: CommandLine) -> Result<ExitCode, RunError> {
             say(&mut io::stdout(), format_args!("{head} events restored to {}", settings.data.dir.display()))?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Keys(options) => {
+            keys(&options)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Version => {
             say(&mut io::stdout(), concat!("inventory ", env!("CARGO_PKG_VERSION")))?;
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Prints the entry of a key, and the key where it is a fresh one.
+fn keys(options: &Keys) -> Result<(), RunError> {
+    let (key, given) = match options {
+        Keys::New(given) => (fresh_key().map_err(|_| RunError("the system has no randomness".into()))?, given),
+        Keys::Hash(given) => (read_key()?, given),
+    };
+    if matches!(options, Keys::New(_)) {
+        say(&mut io::stderr(), format_args!("The key, which is shown only now: {key}"))?;
+    }
+    say(&mut io::stdout(), entry_for(&key, &given.name, &given.scopes, given.expires_at.as_deref()))
+}
+
+fn read_key() -> Result<String, RunError> {
+    let mut line = String::new();
+    io::stdin().read_line(&mut line).map_err(|error| RunError::of(&error))?;
+    let key = line.trim_ascii();
+    let is_long = key.len() >= KEY_BYTES_MIN;
+    let why = format!("a key has at least {KEY_BYTES_MIN} characters, so that nobody guesses it from its hash");
+    is_long.then(|| key.to_owned()).ok_or(RunError(why))
 }
 
 fn load(config: Option<&Path>) -> Result<Settings, RunError> {
@@ -116,13 +146,15 @@ async fn serve(config: Option<&Path>, options: Serve) -> Result<ExitCode, RunErr
     let (log, lines) = logger(&settings.log);
     let (access, keys) =
         Access::open(&settings, log.new(o!("part" => "access"))).map_err(|error| RunError::of(&error))?;
+    let tls = Tls::open(&settings, &log).map_err(|error| RunError::of(&error))?;
+    let (tls, certificate) = tls.map_or((None, None), |tls| (Some(tls.config), Some(tls.watched)));
     // Before anything is opened: who must not listen there needs no store.
     let is_guarded = access.is_on() || settings.access.allow_open_network;
     addresses(&settings.server, is_guarded).map_err(|error| RunError::of(&error))?;
     let services = compose(&settings, &log).await.map_err(|error| RunError::of(&error))?;
-    let listening = listen(&settings, &services, &access, &log).map_err(|error| RunError::of(&error))?;
+    let listening = listen(&settings, &services, &access, tls.as_ref(), &log).map_err(|error| RunError::of(&error))?;
     let reload = Duration::from_millis(settings.access.reload_ms);
-    let reload = actix_web::rt::spawn(watch(keys.into_iter().collect(), reload, hangup));
+    let reload = actix_web::rt::spawn(watch(keys.into_iter().chain(certificate).collect(), reload, hangup));
     let handle = listening.server.handle();
     let server = actix_web::rt::spawn(listening.server);
     let address = listening.addresses.first().map(ToString::to_string).unwrap_or_default();

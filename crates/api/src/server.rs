@@ -6,16 +6,20 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::Condition;
 use actix_web::{App, HttpServer, web};
+use rustls::ServerConfig;
 use slog::{Logger, warn};
 use tokio::time::{Instant, sleep};
 
 use crate::access::Access;
 use crate::composition::Services;
+use crate::cross_origin::cross_origin;
 use crate::handlers::documents::Documents;
 use crate::listeners::{ListenError, listeners, unavailable};
 use crate::request_context::{Around, with_request_id};
 use crate::routes::routes;
+use crate::security_headers::with_security_headers;
 use crate::settings::Settings;
 use crate::wire::json_body::BodyLimit;
 
@@ -77,9 +81,11 @@ pub fn listen(
     settings: &Settings,
     services: &Services,
     access: &Arc<Access>,
+    tls: Option<&ServerConfig>,
     log: &Logger,
 ) -> Result<Listening, ListenError> {
     let is_guarded = access.is_on() || settings.access.allow_open_network;
+    let (cors, is_tls) = (settings.cors.clone(), tls.is_some());
     let settings = &settings.server;
     let commands = web::Data::new(services.commands.clone());
     let queries = web::Data::new(services.queries.clone());
@@ -105,17 +111,25 @@ pub fn listen(
             .app_data(body_limit.clone())
             .configure(|config| routes(config, &batch_body))
             .wrap_fn(move |request, service| with_request_id(request, service, &around))
+            .wrap(Condition::new(!cors.allowed_origins.is_empty(), cross_origin(&cors)))
+            .wrap_fn(move |request, service| with_security_headers(request, service, is_tls))
     })
     .max_connections(settings.connections_max)
     .keep_alive(Duration::from_secs(settings.keep_alive_s))
     .client_request_timeout(Duration::from_millis(settings.head_wait_ms_max))
+    .tls_handshake_timeout(Duration::from_millis(settings.tls_handshake_ms_max))
+    .max_connection_rate(settings.tls_handshakes_max)
     .shutdown_timeout(settings.drain_s_max)
     .disable_signals();
     if settings.workers > 0 {
         server = server.workers(settings.workers);
     }
     for listener in listeners(settings, is_guarded)? {
-        server = server.listen(listener).map_err(|source| unavailable(settings, source))?;
+        let listened = match tls {
+            Some(config) => server.listen_rustls_0_23(listener, config.clone()),
+            None => server.listen(listener),
+        };
+        server = listened.map_err(|source| unavailable(settings, source))?;
     }
     Ok(Listening { addresses: server.addrs(), server: server.run() })
 }

@@ -12,6 +12,7 @@ use serde::de::{Deserializer, Error as _};
 use thiserror::Error;
 
 use crate::access::client_address::Network;
+use crate::cross_origin::Origin;
 use crate::secret::Secret;
 
 pub use self::telemetry::TelemetrySettings;
@@ -31,6 +32,7 @@ pub struct Settings {
     pub access: AccessSection,
     pub tokens: TokenSection,
     pub rate_limits: RateLimitSection,
+    pub cors: CorsSection,
     pub data: DataSettings,
     pub event_store: EventStoreSettings,
     pub command_loop: CommandLoopSection,
@@ -62,6 +64,10 @@ sections! {
         workers: usize,
         connections_max: usize,
         backlog: u32,
+        tls_certificate: PathBuf,
+        tls_key: PathBuf,
+        tls_handshake_ms_max: u64,
+        tls_handshakes_max: usize,
         body_bytes_max: usize,
         batch_body_bytes_max: usize,
         keep_alive_s: u64,
@@ -106,6 +112,12 @@ sections! {
     }
     /// `[rate_limits]`
     RateLimitSection { requests_per_second: u32, burst: u32, callers_max: usize, }
+    /// `[cors]`
+    CorsSection {
+        #[serde(deserialize_with = "list")]
+        allowed_origins: Vec<Origin>,
+        max_age_s: usize,
+    }
     /// `[data]`
     DataSettings { dir: PathBuf, }
     /// `[event_store]`
@@ -282,6 +294,13 @@ impl Settings {
             "event_store.segment_bytes",
             "must be from 64 KiB to 2 GiB",
         )?;
+        let is_named = |path: &PathBuf| !path.as_os_str().is_empty();
+        let both_or_none = is_named(&self.server.tls_certificate) == is_named(&self.server.tls_key);
+        ensure(both_or_none, "server.tls_key", "must be given with tls_certificate, and only then")?;
+        ensure(self.server.tls_handshakes_max > 0, "server.tls_handshakes_max", "must be at least 1")?;
+        let origins = &self.cors.allowed_origins;
+        let is_clear = origins.len() < 2 || !origins.iter().any(Origin::is_any);
+        ensure(is_clear, "cors.allowed_origins", "must be a list, or * alone")?;
         ensure(self.access.reload_ms > 0, "access.reload_ms", "must be at least 1")?;
         ensure(self.tokens.leeway_s <= 300, "tokens.leeway_s", "must be at most 300")?;
         let one_secret = self.tokens.hs256_secret.is_empty() || self.tokens.hs256_secret_file.as_os_str().is_empty();

@@ -3,7 +3,7 @@
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 
 /// The header that carries an API key without a scheme.
-const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// The longest key or token that is looked at, in bytes; a token with a hundred scopes is shorter.
 const CREDENTIAL_BYTES_MAX: usize = 8_192;

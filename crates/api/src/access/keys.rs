@@ -58,10 +58,7 @@ impl KeyRing {
         let limiters: HashMap<&str, &Arc<Limiter>> = limiters.collect();
         for key in given {
             let refused = |problem: String| KeyError { name: key.name.clone(), problem };
-            if key.name.is_empty() || key.name.len() > NAME_BYTES_MAX || !key.name.bytes().all(|b| b.is_ascii_graphic())
-            {
-                return Err(refused(format!("the name must be 1 to {NAME_BYTES_MAX} visible ASCII characters")));
-            }
+            check_name(&key.name).map_err(refused)?;
             if !names.insert(&key.name) {
                 return Err(refused("the name is used twice".into()));
             }
@@ -97,6 +94,19 @@ impl KeyRing {
     pub fn is_empty(&self) -> bool {
         self.callers.is_empty()
     }
+}
+
+/// Whether a key may have this name, which stands in events, logs and files.
+///
+/// # Errors
+///
+/// What a name is.
+pub fn check_name(name: &str) -> Result<(), String> {
+    let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&byte));
+    if is_name && (1..=NAME_BYTES_MAX).contains(&name.len()) {
+        return Ok(());
+    }
+    Err(format!("the name must be 1 to {NAME_BYTES_MAX} letters, digits and -_.:/+=@"))
 }
 
 fn parse_hash(text: &str) -> Result<Hash, &'static str> {
