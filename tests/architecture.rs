@@ -65,7 +65,8 @@ const ALLOWED: [(&str, &[&str]); 8] = [
 ];
 
 /// What only the outermost crate may name.
-const FRAMEWORKS: [&str; 8] = ["actix-web", "awc", "clap", "config", "slog", "slog-json", "slog-async", "indicatif"];
+const FRAMEWORKS: [&str; 9] =
+    ["prometheus", "actix-web", "awc", "clap", "config", "slog", "slog-json", "slog-async", "indicatif"];
 
 /// What `tokio` is for in the application: waiting, not I/O.
 const TOKIO_IN_APPLICATION: [&str; 4] = ["sync", "time", "rt", "macros"];

@@ -24,6 +24,8 @@ pub struct Answer {
     pub headers: Vec<(String, String)>,
     /// The body as JSON; null where it has none.
     pub body: Value,
+    /// The body as it came.
+    pub text: String,
 }
 
 impl Answer {
@@ -79,7 +81,7 @@ impl Client {
         let headers = headers.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into()));
         let (status, headers) = (response.status().as_u16(), headers.collect());
         let text = response.body_mut().read_to_string()?;
-        Ok(Answer { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::Null) })
+        Ok(Answer { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::Null), text })
     }
 
     /// Posts JSON to a path below `/api/v1/inventory`.

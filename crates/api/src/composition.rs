@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use inventory_application::command_loop::CommandLoopPorts;
-use inventory_application::ports::{EventStore, StockViews, StoreError, Unobserved};
+use inventory_application::ports::{EventStore, StockViews, StoreError};
 use inventory_application::{
     AcknowledgedLevels, CatchUp, CatchUpSettings, CommandLoop, CommandLoopSettings, CommandSender, ExpiryProcess,
     ExpirySettings, HistoryQueries, ListCheckpoints, ListQueries, Position, StockCheckpoints, StockQueries,
@@ -30,6 +30,8 @@ use tokio::sync::oneshot;
 
 use crate::health::{Health, Part, PartCondition};
 use crate::logging::business_events::{BusinessEvents, BusinessEventsWriter};
+use crate::metrics::node::Watched;
+use crate::metrics::{Metrics, MetricsError, node};
 use crate::opened_store::{OpenStoreError, OpenedStore, StoreControl, files_of, open_store};
 use crate::server::Drain;
 use crate::settings::Settings;
@@ -57,6 +59,8 @@ pub struct Services {
     pub drain: Drain,
     /// What records traces.
     pub telemetry: Telemetry,
+    /// What is measured.
+    pub metrics: Arc<Metrics>,
     /// The lines for what is committed.
     pub business_events: Arc<BusinessEvents>,
     background: Background,
@@ -97,6 +101,9 @@ pub enum CompositionError {
     /// Traces can't be recorded.
     #[error(transparent)]
     Telemetry(#[from] ExporterError),
+    /// Something can't be measured.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// A thread can't be started.
     #[error("a thread can't be started: {0}")]
     Thread(#[from] io::Error),
@@ -133,12 +140,14 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
     // The cache hears first: a level that is no longer acknowledged here must not be found old there.
     let bus = InProcessBus::new(vec![Arc::clone(&cached_views) as _, Arc::clone(&acknowledged) as _]);
     let catch_up = CatchUp::new(Arc::clone(&event_log), catch_up_settings(settings));
+    let appended = event_log.appended();
     let runner = ProjectionRunner::new(event_log, Arc::clone(&models), Arc::new(bus), runner_settings(settings));
     let (checkpoint, status) = (runner.checkpoint(), runner.status());
     let furthest = status().projections.iter().map(|projection| projection.checkpoint).max().unwrap_or_default();
     Seen { by: path, position: furthest }.check(&files_of(settings).path_in(&settings.data.dir), head)?;
 
     let telemetry = Telemetry::start(&settings.telemetry, &log.new(o!("part" => "telemetry")))?;
+    let metrics = Metrics::new()?;
     let (business_events, business_log) = BusinessEvents::start(&settings.log, log)?;
     let resilient_store: Arc<dyn EventStore> = Arc::new(resilient_store);
     let ports = CommandLoopPorts {
@@ -148,14 +157,15 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
         ids: Arc::new(TimeOrderedIds),
         acknowledged: Arc::clone(&acknowledged),
         listener: Arc::clone(&business_events) as _,
-        observer: Arc::new(Unobserved),
+        observer: metrics.commands(),
     };
     let (commands, command_loop) = CommandLoop::new(ports, command_loop_settings(settings));
     let stock_checkpoints = StockCheckpoints {
         levels: runner.checkpoint_of(stock_levels::NAME),
         products: runner.checkpoint_of(product_inventory::NAME),
     };
-    let queries = StockQueries::new(acknowledged, cached_views, commands.clone(), stock_checkpoints, catch_up.clone());
+    let (views, catching_up) = (Arc::clone(&cached_views) as _, catch_up.clone());
+    let queries = StockQueries::new(acknowledged, views, commands.clone(), stock_checkpoints, catching_up);
     let list_checkpoints = ListCheckpoints {
         orders: runner.checkpoint_of(orders::NAME),
         transfers: runner.checkpoint_of(transfers::NAME),
@@ -179,35 +189,62 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
     );
 
     let drain = Drain::default();
-    let health = health(drain.clone(), Arc::clone(&control), store_breaker, views_breaker, status);
+    let breakers = vec![("event_store", Arc::clone(&store_breaker)), ("read_models", Arc::clone(&views_breaker))];
+    let health = Arc::new(health(drain.clone(), Arc::clone(&control), store_breaker, views_breaker, status));
+    let watched = Watched {
+        commands: commands.clone(),
+        head: Box::new(move || *appended.borrow()),
+        projections: Arc::new(runner.status()),
+        expiry: expiry.status(),
+        cache: cached_views,
+        breakers,
+        health: Arc::clone(&health),
+        drain: drain.clone(),
+        business_events: Arc::clone(&business_events),
+    };
+    node::measure(&metrics, watched)?;
 
-    let told = (runner.status(), log.new(o!("part" => "projections")));
-    let command_loop = Worker::start("command-loop", |stop| command_loop.run(stop))?;
-    let projections = Worker::start("projections", move |stop| async move {
-        let (status, log) = told;
-        let watched = watch_projections(status, log);
-        tokio::select! {
-            () = runner.run(stop) => (),
-            () = watched => (),
-        }
-    })?;
-    let expiry_log = log.new(o!("part" => "expiry"));
-    let expiry = Worker::start("expiry", move |stop| {
-        expiry.run(stop, move |cause| warn!(expiry_log, "expiry_failed"; "cause" => cause))
-    })?;
-    let background = Background { expiry, command_loop, projections, business_log, store: control };
+    let background = Background::start(command_loop, runner, expiry, business_log, control, log)?;
     Ok(Services {
         commands,
         queries,
         history,
         lists,
         head_at_start: head,
-        health: Arc::new(health),
+        health,
         drain,
         telemetry,
+        metrics,
         business_events,
         background,
     })
+}
+
+impl Background {
+    fn start(
+        command_loop: CommandLoop,
+        runner: ProjectionRunner,
+        expiry: ExpiryProcess,
+        business_log: BusinessEventsWriter,
+        store: Arc<dyn StoreControl>,
+        log: &Logger,
+    ) -> io::Result<Self> {
+        let told = (runner.status(), log.new(o!("part" => "projections")));
+        let command_loop = Worker::start("command-loop", |stop| command_loop.run(stop))?;
+        let projections = Worker::start("projections", move |stop| async move {
+            let (status, log) = told;
+            let watched = watch_projections(status, log);
+            tokio::select! {
+                () = runner.run(stop) => (),
+                () = watched => (),
+            }
+        })?;
+        let expiry_log = log.new(o!("part" => "expiry"));
+        let expiry = Worker::start("expiry", move |stop| {
+            expiry.run(stop, move |cause| warn!(expiry_log, "expiry_failed"; "cause" => cause))
+        })?;
+        Ok(Self { expiry, command_loop, projections, business_log, store })
+    }
 }
 
 /// How far the read models are, if that can be read before anything is opened for good.

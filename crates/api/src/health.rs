@@ -69,6 +69,12 @@ impl Health {
         Self { drain, parts }
     }
 
+    /// The parts.
+    #[must_use]
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
     /// Asks every part.
     #[must_use]
     pub fn report(&self) -> Report {

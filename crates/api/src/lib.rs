@@ -1,10 +1,11 @@
 //! The service: HTTP, settings, logs, the command line, and the one place that wires adapters to ports.
 //!
 //! In reading order: [`settings`], [`composition`] (what stands behind which port), [`opened_store`], [`routes`] (the whole URL table),
-//! [`handlers`], [`wire`] (the JSON shapes), [`problem`] (every error and its status), [`request_context`], [`access`] (who may do
+//! [`handlers`], [`wire`] (the JSON shapes), [`problem`] (every error and its status), [`request_context`], [`request_observer`] (what is
+//! taken down of each), [`access`] (who may do
 //! what), [`watched_files`] (keys that change), [`request_key`] (which requests are the same), [`query`] and [`cursor`] (parameters
 //! and pages), [`openapi`] (the document), [`cache_headers`] (copies say so), [`security_headers`], [`cross_origin`], [`tls`],
-//! [`listeners`], [`server`] (start and graceful stop), [`health`], [`logging`], [`telemetry`] (traces),
+//! [`listeners`], [`server`] (start and graceful stop), [`health`], [`metrics`], [`logging`], [`telemetry`] (traces),
 //! [`command_line`], [`run`] (what each command does), [`replay`], [`maintenance`] (export, import, backup, restore, verify),
 //! [`progress`].
 
@@ -19,6 +20,7 @@ pub mod health;
 pub mod listeners;
 pub mod logging;
 pub mod maintenance;
+pub mod metrics;
 pub mod moment;
 pub mod openapi;
 pub mod opened_store;
@@ -28,6 +30,7 @@ pub mod query;
 pub mod replay;
 pub mod request_context;
 pub mod request_key;
+pub mod request_observer;
 pub mod routes;
 pub mod run;
 pub mod secret;

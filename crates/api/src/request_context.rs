@@ -2,6 +2,7 @@
 
 use std::future::{Future, Ready, ready};
 use std::rc::Rc;
+use std::time::Instant;
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse};
@@ -15,6 +16,7 @@ use crate::access::Door;
 use crate::access::caller::Caller;
 use crate::access::rate_limits::Allowance;
 use crate::problem::Problem;
+use crate::request_observer::RequestObserver;
 use crate::server::Drain;
 use crate::telemetry::request_span::RequestSpan;
 use crate::telemetry::{RequestTrace, Telemetry, TraceField};
@@ -32,6 +34,8 @@ pub struct Around {
     pub log: Logger,
     /// Whether the node is going down.
     pub drain: Drain,
+    /// What is taken down of them.
+    pub observer: Rc<RequestObserver>,
     /// Who is let in.
     pub door: Door,
     /// What records traces.
@@ -100,12 +104,12 @@ where
     if let Some(trace) = span.as_ref().map(RequestSpan::trace) {
         request.extensions_mut().insert(trace);
     }
-    let in_work = around.drain.enter();
+    let (began, in_work) = (Instant::now(), around.drain.enter());
     let answered = match around.door.admit(&request) {
         Ok(()) => Ok(service.call(request)),
         Err(problem) => Err((request, problem)),
     };
-    let Around { log, drain, .. } = around.clone();
+    let Around { log, drain, observer, .. } = around.clone();
     async move {
         let _in_work = in_work;
         let (mut answered, problem) = match answered {
@@ -115,6 +119,7 @@ where
                 (request.into_response(response), Some(problem.slug()))
             }
         };
+        observer.answered(began, &answered, problem);
         write_allowance(&mut answered);
         answered.headers_mut().insert(REQUEST_ID, header);
         if let Some(span) = span {

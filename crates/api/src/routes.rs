@@ -7,7 +7,7 @@
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder};
 
-use crate::handlers::{batch, documents, health, history, orders, stock, transfers};
+use crate::handlers::{batch, documents, health, history, metrics, orders, stock, transfers};
 use crate::openapi::{Asked, Description, Method, tell};
 use crate::problem::Problem;
 use crate::request_context::nothing_here;
@@ -54,6 +54,7 @@ pub fn table() -> Vec<Path> {
         path("/health").get(health::live, tell::health::health),
         path("/health/live").get(health::live, tell::health::live),
         path("/health/ready").get(health::ready, tell::health::ready),
+        path("/metrics").get(metrics::metrics, tell::metrics::metrics),
         path("/openapi.json").get(documents::openapi, tell::documents::openapi),
         path("/swagger").get(documents::swagger, tell::documents::swagger),
         path("/swagger/{file}").get(documents::swagger_file, tell::documents::swagger_file),

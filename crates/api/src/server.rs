@@ -1,6 +1,7 @@
 //! Serves HTTP until it is told to stop, then lets what is in work end.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -18,6 +19,7 @@ use crate::cross_origin::cross_origin;
 use crate::handlers::documents::Documents;
 use crate::listeners::{ListenError, listeners, unavailable};
 use crate::request_context::{Around, with_request_id};
+use crate::request_observer::RequestObserver;
 use crate::routes::routes;
 use crate::security_headers::with_security_headers;
 use crate::settings::Settings;
@@ -48,6 +50,12 @@ impl Drain {
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.0.is_draining.load(Ordering::Relaxed)
+    }
+
+    /// How many requests are in work.
+    #[must_use]
+    pub fn in_work(&self) -> usize {
+        self.0.in_work.load(Ordering::Relaxed)
     }
 
     /// Counts a request until the answer is dropped.
@@ -93,6 +101,7 @@ pub fn listen(
     let lists = web::Data::new(services.lists.clone());
     let health = web::Data::from(Arc::clone(&services.health));
     let documents = web::Data::new(Documents::new());
+    let metrics = web::Data::from(Arc::clone(&services.metrics));
     let body_wait = Duration::from_millis(settings.body_wait_ms_max);
     let body_limit = web::Data::new(BodyLimit { bytes_max: settings.body_bytes_max, wait_max: body_wait });
     let batch_body = web::Data::new(BodyLimit { bytes_max: settings.batch_body_bytes_max, wait_max: body_wait });
@@ -100,7 +109,8 @@ pub fn listen(
     let telemetry = services.telemetry.clone();
     let mut server = HttpServer::new(move || {
         let (log, drain, telemetry) = (log.clone(), drain.clone(), telemetry.clone());
-        let around = Around { log, drain, door: access.door(), telemetry };
+        let observer = Rc::new(RequestObserver::new(metrics.worker()));
+        let around = Around { log, drain, observer, door: access.door(), telemetry };
         App::new()
             .app_data(commands.clone())
             .app_data(queries.clone())
@@ -108,6 +118,7 @@ pub fn listen(
             .app_data(lists.clone())
             .app_data(health.clone())
             .app_data(documents.clone())
+            .app_data(metrics.clone())
             .app_data(body_limit.clone())
             .configure(|config| routes(config, &batch_body))
             .wrap_fn(move |request, service| with_request_id(request, service, &around))
@@ -139,9 +150,9 @@ pub async fn stop(server: &ServerHandle, drain: &Drain, longest: Duration, log: 
     drain.0.is_draining.store(true, Ordering::Relaxed);
     server.pause().await;
     let end = Instant::now() + longest;
-    while drain.0.in_work.load(Ordering::Relaxed) > 0 {
+    while drain.in_work() > 0 {
         if Instant::now() >= end {
-            warn!(log, "drain_gave_up"; "requests" => drain.0.in_work.load(Ordering::Relaxed));
+            warn!(log, "drain_gave_up"; "requests" => drain.in_work());
             break;
         }
         sleep(DRAIN_LOOK).await;

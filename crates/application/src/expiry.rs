@@ -7,13 +7,14 @@
 use std::collections::HashSet;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use inventory_domain::inventory::Command;
 use inventory_domain::order;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::ports::{Clock, Due, Metadata, ReservationViews};
 use crate::{Answer, Ask, CommandError, CommandSender, Condition, Position, Request};
@@ -47,6 +48,46 @@ pub struct ExpiryProcess {
     clock: Arc<dyn Clock>,
     checkpoint: watch::Receiver<Position>,
     settings: ExpirySettings,
+    status: Arc<ExpiryStatus>,
+}
+
+/// How far the process is, for whoever measures it.
+#[derive(Debug)]
+pub struct ExpiryStatus {
+    due: AtomicUsize,
+    failures: AtomicU64,
+    /// When it was last known that nothing more was due than what had just been freed.
+    caught_up_at: Mutex<Instant>,
+}
+
+impl ExpiryStatus {
+    fn new() -> Arc<Self> {
+        let (due, failures) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Arc::new(Self { due, failures, caught_up_at: Mutex::new(Instant::now()) })
+    }
+
+    /// Reservations and orders that the last look found past their deadlines; one look finds at most
+    /// [`ExpirySettings::reservations_max`].
+    #[must_use]
+    pub fn due(&self) -> usize {
+        self.due.load(Ordering::Relaxed)
+    }
+
+    /// Passes that came to nothing.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// How long ago all that was due had been freed.
+    #[must_use]
+    pub fn behind_for(&self) -> Duration {
+        self.caught_up_at.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    fn caught_up(&self) {
+        *self.caught_up_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
 }
 
 /// What a pass has come to.
@@ -67,7 +108,13 @@ impl ExpiryProcess {
         checkpoint: watch::Receiver<Position>,
         settings: ExpirySettings,
     ) -> Self {
-        Self { views, commands, clock, checkpoint, settings }
+        Self { views, commands, clock, checkpoint, settings, status: ExpiryStatus::new() }
+    }
+
+    /// How far it is, now and later.
+    #[must_use]
+    pub fn status(&self) -> Arc<ExpiryStatus> {
+        Arc::clone(&self.status)
     }
 
     /// Works until `stop` comes. `failed` hears of each pass that came to nothing, with the cause.
@@ -80,10 +127,12 @@ impl ExpiryProcess {
                     Ok(Pass { is_full, position }) => {
                         self.catch_up(position).await;
                         if !is_full {
+                            self.status.caught_up();
                             sleep(poll).await;
                         }
                     }
                     Err(cause) => {
+                        self.status.failures.fetch_add(1, Ordering::Relaxed);
                         failed(cause);
                         sleep(poll).await;
                     }
@@ -99,6 +148,7 @@ impl ExpiryProcess {
     async fn pass(&self) -> Result<Pass, String> {
         let now = self.clock.now();
         let due = self.views.due(now, self.settings.reservations_max).await.map_err(|error| error.to_string())?;
+        self.status.due.store(due.len(), Ordering::Relaxed);
         let is_full = due.len() >= self.settings.reservations_max;
         let metadata = Arc::new(Metadata { actor: Some(ACTOR.to_owned()), ..Metadata::default() });
         let mut seen = HashSet::new();

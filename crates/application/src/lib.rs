@@ -26,7 +26,7 @@ pub use command_loop::{
     Answer, Ask, CommandError, CommandLoop, CommandLoopSettings, CommandSender, Condition, OrderAnswer, Request,
     RequestKey, Shortfall, StockAnswer, TransferAnswer, Verdict,
 };
-pub use expiry::{ExpiryProcess, ExpirySettings};
+pub use expiry::{ExpiryProcess, ExpirySettings, ExpiryStatus};
 pub use freshness::{CatchUp, CatchUpSettings, Freshness, NotFresh};
 pub use history_queries::{HistoryError, HistoryQueries};
 pub use list_queries::{ListCheckpoints, ListQueries};

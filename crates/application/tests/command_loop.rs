@@ -48,6 +48,7 @@ async fn a_full_queue_refuses_at_once_and_nothing_is_done() {
     let queued = [node.send(add(1, 20)), node.send(add(1, 30))];
     settled().await;
     assert!(matches!(node.ask(add(1, 40)).await, Err(CommandError::Overloaded)));
+    assert_eq!(node.commands.refused(), 1);
     store.let_appends_go();
     assert_eq!(written.await.unwrap().unwrap().level.quantity, 10);
     for (answer, quantity) in queued.into_iter().zip([30, 60]) {

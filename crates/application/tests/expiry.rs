@@ -4,11 +4,12 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use inventory_application::expiry::ACTOR;
 use inventory_application::ports::EventLog;
 use inventory_application::testing::{InMemoryEventStore, LogReservations};
-use inventory_application::{ExpiryProcess, ExpirySettings, Position};
+use inventory_application::{ExpiryProcess, ExpirySettings, ExpiryStatus, Position};
 use inventory_domain::inventory::{Command, Extend};
 use inventory_domain::order::OrderStatus;
 use inventory_domain::{HoldFor, ReservationId, Timestamp};
@@ -33,13 +34,15 @@ async fn what_is_due_is_freed_and_nothing_else() {
     let extend = Extend { reservation_id: ReservationId::from_u128(7), hold_for: HoldFor::from_minutes(60).unwrap() };
     node.ask(change(1, Command::Extend(extend))).await.unwrap();
     node.order(1, place(&[(1, 5), (2, 5)])).await.unwrap();
-    let process = start(&node, &store);
+    let (process, status) = start(&node, &store);
     node.clock.set(Timestamp::from_millis(NOON.millis() + 30 * 60_000 - 1));
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(fold(&store, 2).await.reserved, 13, "a millisecond before the deadline");
     node.clock.set(Timestamp::from_millis(NOON.millis() + 30 * 60_000));
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
     settled().await;
+    assert_eq!((status.due(), status.failures()), (0, 0));
+    assert!(status.behind_for() < Duration::from_millis(50), "it has caught up");
     assert_eq!((fold(&store, 1).await.reserved, fold(&store, 1).await.quantity), (1, 99), "the one that was extended");
     assert_eq!((fold(&store, 2).await.reserved, fold(&store, 3).await.reserved), (0, 0));
     let error = node.order(1, inventory_domain::order::Command::Commit).await.unwrap_err();
@@ -49,7 +52,7 @@ async fn what_is_due_is_freed_and_nothing_else() {
     assert_eq!(freed.len(), 6 + 8 + 8 + 3, "each once: reservations, and the order with its two lines");
     assert!(freed.iter().all(|event| event.recorded_at == Timestamp::from_millis(NOON.millis() + 30 * 60_000)));
     let before = log_of(&store).await.len();
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(log_of(&store).await.len(), before, "and then there is quiet");
     process.abort();
 }
@@ -61,19 +64,21 @@ async fn a_pass_that_fails_is_told_and_tried_again() {
     node.ask(add(1, 100)).await.unwrap();
     node.order(1, place(&[(1, 5)])).await.unwrap();
     node.clock.set(Timestamp::from_millis(NOON.millis() + 30 * 60_000));
+    let (process, status) = start(&node, &store);
     store.fail_next_append(0);
-    let process = start(&node, &store);
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(fold(&store, 1).await.reserved, 0);
     let order = node.order(1, inventory_domain::order::Command::Expire).await.unwrap();
     assert_eq!(order, OrderStatus::Expired);
+    assert_eq!(status.failures(), 1);
     process.abort();
 }
 
-fn start(node: &Node, store: &Arc<SlowStore>) -> tokio::task::JoinHandle<()> {
+fn start(node: &Node, store: &Arc<SlowStore>) -> (tokio::task::JoinHandle<()>, Arc<ExpiryStatus>) {
     let log: Arc<dyn EventLog> = store.clone();
     let (checkpoint, clock) = (watch::Sender::new(Position(u64::MAX)).subscribe(), node.clock.clone());
     let views = Arc::new(LogReservations::of(log));
     let process = ExpiryProcess::new(views, node.commands.clone(), clock, checkpoint, SETTINGS);
-    tokio::spawn(process.run(std::future::pending(), |_| ()))
+    let status = process.status();
+    (tokio::spawn(process.run(std::future::pending(), |_| ())), status)
 }

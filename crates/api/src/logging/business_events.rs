@@ -24,7 +24,9 @@ type Batch = (Arc<Vec<AppendGroup>>, Vec<CommittedGroup>);
 pub struct BusinessEvents {
     batches: Mutex<Option<SyncSender<Batch>>>,
     is_quiet: AtomicBool,
+    /// Since the log was last told.
     dropped: Arc<AtomicU64>,
+    dropped_ever: AtomicU64,
 }
 
 /// The thread that writes the lines.
@@ -37,12 +39,12 @@ impl BusinessEvents {
     ///
     /// When the thread can't be started.
     pub fn start(settings: &LogSettings, log: &Logger) -> io::Result<(Arc<Self>, BusinessEventsWriter)> {
-        let dropped = Arc::new(AtomicU64::new(0));
+        let (dropped, dropped_ever) = (Arc::new(AtomicU64::new(0)), AtomicU64::new(0));
         let is_wanted =
             settings.business_events && matches!(settings.level, LogLevel::Trace | LogLevel::Debug | LogLevel::Info);
         if !is_wanted {
             return Ok((
-                Arc::new(Self { batches: Mutex::new(None), is_quiet: AtomicBool::new(true), dropped }),
+                Arc::new(Self { batches: Mutex::new(None), is_quiet: AtomicBool::new(true), dropped, dropped_ever }),
                 BusinessEventsWriter(None),
             ));
         }
@@ -50,13 +52,20 @@ impl BusinessEvents {
         let (log, counted) = (log.clone(), Arc::clone(&dropped));
         let writer =
             thread::Builder::new().name("business-events".into()).spawn(move || write(&receiver, &log, &counted))?;
-        let events = Self { batches: Mutex::new(Some(sender)), is_quiet: AtomicBool::new(false), dropped };
+        let events =
+            Self { batches: Mutex::new(Some(sender)), is_quiet: AtomicBool::new(false), dropped, dropped_ever };
         Ok((Arc::new(events), BusinessEventsWriter(Some(writer))))
     }
 
     /// Leaves out the lines of what is committed from now on, or stops doing so.
     pub fn set_quiet(&self, is_quiet: bool) {
         self.is_quiet.store(is_quiet, Ordering::Relaxed);
+    }
+
+    /// How many lines were left out because too many waited.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped_ever.load(Ordering::Relaxed)
     }
 
     /// Ends the stream of lines; the writer still writes what waits.
@@ -86,6 +95,7 @@ impl CommitListener for BusinessEvents {
             let events: usize = committed.iter().map(|done| batch[done.index].event_count()).sum();
             if batches.try_send((Arc::clone(batch), committed)).is_err() {
                 self.dropped.fetch_add(events as u64, Ordering::Relaxed);
+                self.dropped_ever.fetch_add(events as u64, Ordering::Relaxed);
             }
         }
     }

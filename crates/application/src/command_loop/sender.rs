@@ -1,6 +1,7 @@
 //! The way into the loop.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -19,6 +20,8 @@ pub struct CommandSender {
     /// One for each command that is waiting or in work: this is what bounds the queue.
     places: Arc<Semaphore>,
     places_max: usize,
+    /// Commands for which there was no place.
+    refused: Arc<AtomicU64>,
     wait_max: Duration,
 }
 
@@ -30,7 +33,8 @@ impl CommandSender {
         wait_max: Duration,
     ) -> Self {
         let places_max = places_max.min(Semaphore::MAX_PERMITS);
-        Self { inbox, many, places: Arc::new(Semaphore::new(places_max)), places_max, wait_max }
+        let (places, refused) = (Arc::new(Semaphore::new(places_max)), Arc::default());
+        Self { inbox, many, places, places_max, refused, wait_max }
     }
 
     /// Has `request` decided, and waits until what it changes is durable.
@@ -117,9 +121,25 @@ impl CommandSender {
         self.places_max - self.places.available_permits()
     }
 
+    /// How many may be waiting or in work.
+    #[must_use]
+    pub fn queue_depth_max(&self) -> usize {
+        self.places_max
+    }
+
+    /// How many commands were refused because the queue was full.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
     fn places(&self, count: usize) -> Result<OwnedSemaphorePermit, CommandError> {
-        let count = u32::try_from(count).map_err(|_| CommandError::Overloaded)?;
-        Arc::clone(&self.places).try_acquire_many_owned(count).map_err(|_| CommandError::Overloaded)
+        let places = u32::try_from(count).ok();
+        let permit = places.and_then(|places| Arc::clone(&self.places).try_acquire_many_owned(places).ok());
+        permit.ok_or_else(|| {
+            self.refused.fetch_add(count as u64, Ordering::Relaxed);
+            CommandError::Overloaded
+        })
     }
 
     fn put(&self, unit: Unit) -> Result<(), CommandError> {
