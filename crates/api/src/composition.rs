@@ -19,7 +19,7 @@ use inventory_messaging::InProcessBus;
 use inventory_projections::digests::ReadModelFile;
 use inventory_projections::{
     ProjectionRunner, ProjectionRunnerSettings, ReadModelSettings, SqliteReadModels, orders, product_inventory,
-    stock_levels, transfers,
+    reservations, stock_levels, transfers,
 };
 use inventory_resilience::{
     BreakerSettings, BreakerState, CircuitBreaker, ResilientEventStore, ResilientStockViews, RetryPolicy, RetrySettings,
@@ -30,6 +30,7 @@ use tokio::sync::oneshot;
 
 use crate::health::{Health, Part, PartCondition};
 use crate::logging::business_events::{BusinessEvents, BusinessEventsWriter};
+use crate::logging::projections::tell_of_projections;
 use crate::metrics::node::Watched;
 use crate::metrics::{Metrics, MetricsError, node};
 use crate::opened_store::{OpenStoreError, OpenedStore, StoreControl, files_of, open_store};
@@ -142,7 +143,7 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
     let catch_up = CatchUp::new(Arc::clone(&event_log), catch_up_settings(settings));
     let appended = event_log.appended();
     let runner = ProjectionRunner::new(event_log, Arc::clone(&models), Arc::new(bus), runner_settings(settings));
-    let (checkpoint, status) = (runner.checkpoint(), runner.status());
+    let status = runner.status();
     let furthest = status().projections.iter().map(|projection| projection.checkpoint).max().unwrap_or_default();
     Seen { by: path, position: furthest }.check(&files_of(settings).path_in(&settings.data.dir), head)?;
 
@@ -184,7 +185,7 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
         Arc::clone(&models) as _,
         commands.clone(),
         Arc::new(SystemClock),
-        checkpoint,
+        runner.checkpoint_of(reservations::NAME),
         expiry_settings(settings),
     );
 
@@ -233,7 +234,7 @@ impl Background {
         let command_loop = Worker::start("command-loop", |stop| command_loop.run(stop))?;
         let projections = Worker::start("projections", move |stop| async move {
             let (status, log) = told;
-            let watched = watch_projections(status, log);
+            let watched = tell_of_projections(status, log);
             tokio::select! {
                 () = runner.run(stop) => (),
                 () = watched => (),
@@ -268,19 +269,21 @@ fn health(
                 (true, _) => PartCondition::Down("a commit has failed, the file is being checked"),
                 (false, BreakerState::Open) => PartCondition::Down("too many calls have failed"),
                 (false, BreakerState::Closed | BreakerState::HalfOpen) => {
-                    store.is_degraded().map_or(PartCondition::Fine, PartCondition::Degraded)
+                    store.is_degraded().map_or(PartCondition::Fine, |problem| PartCondition::Degraded(problem.into()))
                 }
             }),
             part("read_models", move || match views_breaker.state() {
-                BreakerState::Open => PartCondition::Degraded("too many calls have failed"),
+                BreakerState::Open => PartCondition::Degraded("too many calls have failed".into()),
                 BreakerState::Closed | BreakerState::HalfOpen => PartCondition::Fine,
             }),
             part("projections", move || {
                 let status = status();
-                if status.projections.iter().any(|projection| projection.stopped.is_some()) {
-                    PartCondition::Degraded("a projection has stopped")
+                let stopped = status.projections.iter().filter(|projection| !projection.is_running());
+                let stopped: Vec<&str> = stopped.map(|projection| projection.name).collect();
+                if !stopped.is_empty() {
+                    PartCondition::Degraded(format!("{} can't go on", stopped.join(", ")).into())
                 } else if status.failure.is_some() {
-                    PartCondition::Degraded("the log or the read models can't be reached")
+                    PartCondition::Degraded("the log or the read models can't be reached".into())
                 } else {
                     PartCondition::Fine
                 }
@@ -300,31 +303,6 @@ impl Services {
         business_log.finish(log);
         store.close().await;
         self.telemetry.close(log).await;
-    }
-}
-
-/// How often the projections' status is looked at, for the log.
-const STATUS_LOOK: std::time::Duration = std::time::Duration::from_secs(1);
-
-/// Says in the log, once each, what has gone wrong with the projections.
-async fn watch_projections(status: impl Fn() -> inventory_projections::RunnerStatus, log: Logger) {
-    let mut told = Vec::new();
-    let mut failure = None;
-    loop {
-        let now = status();
-        for projection in now.projections {
-            if let Some(reason) = projection.stopped.filter(|_| !told.contains(&projection.name)) {
-                error!(log, "projection_stopped"; "projection" => projection.name, "cause" => reason);
-                told.push(projection.name);
-            }
-        }
-        if now.failure != failure {
-            if let Some(cause) = &now.failure {
-                warn!(log, "projection_failed"; "cause" => cause);
-            }
-            failure = now.failure;
-        }
-        tokio::time::sleep(STATUS_LOOK).await;
     }
 }
 
@@ -397,6 +375,7 @@ fn runner_settings(settings: &Settings) -> ProjectionRunnerSettings {
     let section = &settings.projections;
     ProjectionRunnerSettings {
         page_events_max: section.page_events_max,
+        catch_up_page_events_max: section.catch_up_page_events_max,
         linger_ms: section.linger_ms,
         poll_ms: section.poll_ms,
         retry_delay_ms_max: section.retry_delay_ms_max,

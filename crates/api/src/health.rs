@@ -1,5 +1,7 @@
 //! Whether the node can do its work, and what of it can't.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -11,7 +13,7 @@ pub enum PartCondition {
     /// It does its work.
     Fine,
     /// It doesn't, and the node serves all the same; says why, in words that may be shown to anybody.
-    Degraded(&'static str),
+    Degraded(Cow<'static, str>),
     /// It doesn't, and the node can't serve without it; says why likewise.
     Down(&'static str),
 }
@@ -59,7 +61,7 @@ pub struct PartProblem {
     /// The part's name.
     pub part: &'static str,
     /// Why it doesn't.
-    pub problem: &'static str,
+    pub problem: Cow<'static, str>,
 }
 
 impl Health {
@@ -81,13 +83,13 @@ impl Health {
         let mut report = Report { condition: Condition::Ready, problems: Vec::new() };
         if self.drain.is_draining() {
             report.condition = Condition::NotReady;
-            report.problems.push(PartProblem { part: "server", problem: "is going down" });
+            report.problems.push(PartProblem { part: "server", problem: "is going down".into() });
         }
         for part in &self.parts {
             let (condition, problem) = match (part.condition)() {
                 PartCondition::Fine => continue,
                 PartCondition::Degraded(problem) => (Condition::Degraded, problem),
-                PartCondition::Down(problem) => (Condition::NotReady, problem),
+                PartCondition::Down(problem) => (Condition::NotReady, problem.into()),
             };
             if report.condition != Condition::NotReady {
                 report.condition = condition;
@@ -104,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_node_is_as_well_as_its_worst_part() {
-        let (degraded, down) = (PartCondition::Degraded("lags"), PartCondition::Down("is gone"));
+        let (degraded, down) = (PartCondition::Degraded("lags".into()), PartCondition::Down("is gone"));
         for (parts, expected) in [
             (vec![], Condition::Ready),
             (vec![PartCondition::Fine], Condition::Ready),

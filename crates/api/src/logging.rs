@@ -4,6 +4,7 @@
 //! over a batch at a time to a thread of its own. Both queues are bounded, and what they drop they count.
 
 pub mod business_events;
+pub mod projections;
 
 use std::io::{self, Write};
 use std::sync::Mutex;

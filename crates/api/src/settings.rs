@@ -162,7 +162,7 @@ sections! {
     /// `[read_model]`
     ReadModelSettings { readers_max: u32, reader_wait_ms_max: u64, cache_kib: u32, }
     /// `[projections]`
-    ProjectionSettings { page_events_max: usize, linger_ms: u64, poll_ms: u64, retry_delay_ms_max: u64, }
+    ProjectionSettings { page_events_max: usize, catch_up_page_events_max: usize, linger_ms: u64, poll_ms: u64, retry_delay_ms_max: u64, }
     /// `[resilience]`
     ResilienceSettings {
         failures_to_open: u32,
@@ -268,6 +268,7 @@ impl Settings {
             ("cache.floors_max", self.cache.floors_max),
             ("read_model.readers_max", self.read_model.readers_max as usize),
             ("projections.page_events_max", self.projections.page_events_max),
+            ("projections.catch_up_page_events_max", self.projections.catch_up_page_events_max),
             ("resilience.failures_to_open", self.resilience.failures_to_open as usize),
             ("resilience.tries_max", self.resilience.tries_max as usize),
             ("log.queue_lines_max", self.log.queue_lines_max),

@@ -97,6 +97,11 @@ impl ProjectionListener for AcknowledgedLevels {
             inner.remove(stock_id, position);
         }
     }
+
+    /// What is here is by the write side's own account; the read models have no say in it.
+    fn rebuilt(&self, checkpoint: Position) {
+        self.projected(Projected { checkpoint, stocks: &[] });
+    }
 }
 
 impl Inner {

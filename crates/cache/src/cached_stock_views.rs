@@ -161,8 +161,9 @@ impl CachedStockViews {
         read: impl Fn() -> F,
     ) -> Result<Viewed<Value>, SharedError> {
         let once = || async {
+            let era = self.values().era();
             let viewed = read().await.map_err(|error| SharedError(Arc::new(error)))?;
-            self.values().fill(key, viewed.value.clone(), viewed.as_of, Instant::now());
+            self.values().fill(key, viewed.value.clone(), viewed.as_of, era, Instant::now());
             Ok(viewed)
         };
         match self.reads.run(key, once).await {
@@ -233,6 +234,10 @@ impl ProjectionListener for CachedStockViews {
             .iter()
             .flat_map(|stock_id| [CacheKey::Stock(*stock_id), CacheKey::ProductInventory(stock_id.product_id)]);
         self.values().invalidate(keys, step.checkpoint);
+    }
+
+    fn rebuilt(&self, checkpoint: Position) {
+        self.values().forget_all(checkpoint);
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct ValueCache<V> {
     global_floor: Position,
     /// Every invalidation up to here has been heard.
     seen: Position,
+    /// How often everything was forgotten: what was read before is not taken in after.
+    era: u64,
 }
 
 struct Entry<V> {
@@ -55,7 +57,13 @@ impl<V: Clone> ValueCache<V> {
             floors: LruCache::new(floors_max),
             global_floor: Position::START,
             seen: Position::START,
+            era: 0,
         }
+    }
+
+    /// The era that a read begins in.
+    pub(crate) fn era(&self) -> u64 {
+        self.era
     }
 
     /// The value under `key`: none that is true up to less than `at_least`, and none that is too old.
@@ -74,10 +82,10 @@ impl<V: Clone> ValueCache<V> {
         self.floors.peek(&key).copied().unwrap_or(self.global_floor)
     }
 
-    /// Takes in a value that was read as of `as_of`, unless its key was invalidated since.
-    pub(crate) fn fill(&mut self, key: CacheKey, value: V, as_of: Position, now: Instant) {
+    /// Takes in a value that was read as of `as_of`, unless its key was invalidated since, or everything was since the `era`.
+    pub(crate) fn fill(&mut self, key: CacheKey, value: V, as_of: Position, era: u64, now: Instant) {
         let is_newer = self.values.peek(&key).is_none_or(|entry| as_of >= entry.as_of);
-        if as_of >= self.floor(key) && is_newer {
+        if as_of >= self.floor(key) && is_newer && era == self.era {
             self.values.put(key, Entry { value, as_of, kept_since: now });
         }
     }
@@ -93,6 +101,14 @@ impl<V: Clone> ValueCache<V> {
             }
         }
         self.seen = self.seen.max(position);
+    }
+
+    /// Drops all values: the source is another one, which has everything up to `position`.
+    pub(crate) fn forget_all(&mut self, position: Position) {
+        self.values.clear();
+        self.floors.clear();
+        (self.global_floor, self.seen) = (self.global_floor.max(position), self.seen.max(position));
+        self.era += 1;
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -122,6 +138,8 @@ mod tests {
         Fill(u8),
         /// Somebody asks the cache.
         Get(u8),
+        /// The source is made anew, and the cache hears of it.
+        Rebuild,
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -131,6 +149,7 @@ mod tests {
             (0u8..3, 0u8..6).prop_map(|(reader, key)| Step::Read { reader, key }),
             (0u8..3).prop_map(Step::Fill),
             (0u8..6).prop_map(Step::Get),
+            Just(Step::Rebuild),
         ]
     }
 
@@ -145,7 +164,8 @@ mod tests {
             let (mut position, mut unheard) = (Position(0), Vec::new());
             let mut changed = HashMap::<u8, Position>::new(); // When a key changed last.
             let mut heard = HashMap::<u8, Position>::new(); // What the cache has to know of that.
-            let mut read = HashMap::<u8, (u8, Position, Position)>::new();
+            let mut read = HashMap::<u8, (u8, (Position, u64), Position, u64)>::new();
+            let mut rebuilds = 0; // What a value is read from.
             for step in steps {
                 match step {
                     Step::Change(of) => {
@@ -159,17 +179,24 @@ mod tests {
                     }
                     Step::Read { reader, key } => {
                         let value = changed.get(&key).copied().unwrap_or_default();
-                        read.insert(reader, (key, value, position));
+                        read.insert(reader, (key, (value, rebuilds), position, cache.era()));
                     }
-                    Step::Fill(reader) => if let Some((of, value, as_of)) = read.remove(&reader) {
-                        cache.fill(key(of), value, as_of, now);
+                    Step::Fill(reader) => if let Some((of, value, as_of, era)) = read.remove(&reader) {
+                        cache.fill(key(of), value, as_of, era, now);
                     },
-                    Step::Get(of) => if let Some(Found { value, as_of, .. }) = cache.get(key(of), Position::START, Age::Fresh, now) {
+                    Step::Get(of) => if let Some(Found { value: (value, made), as_of, .. }) = cache.get(key(of), Position::START, Age::Fresh, now) {
                         let last_heard = heard.get(&of).copied().unwrap_or_default();
                         prop_assert!(value >= last_heard, "{value:?} is older than {last_heard:?}");
                         let last = changed.get(&of).copied().unwrap_or_default();
                         prop_assert!(value == last || last > as_of, "{value:?} is not true as of {as_of:?}");
+                        prop_assert_eq!(made, rebuilds, "it is of a source that has been made anew");
                     },
+                    Step::Rebuild => {
+                        rebuilds += 1;
+                        cache.forget_all(position);
+                        unheard.clear();
+                        heard.clone_from(&changed);
+                    }
                 }
             }
         }
@@ -179,7 +206,7 @@ mod tests {
     fn a_value_goes_when_its_time_is_over() {
         let now = Instant::now();
         let mut cache = ValueCache::new(count(3), count(3), Duration::from_secs(30));
-        cache.fill(key(1), "one", Position(1), now);
+        cache.fill(key(1), "one", Position(1), 0, now);
         let mut get =
             |age, at| cache.get(key(1), Position(1), age, now + Duration::from_millis(at)).map(|found| found.age);
         assert_eq!(get(Age::Fresh, 29_999), Some(Duration::from_millis(29_999)));
@@ -196,10 +223,10 @@ mod tests {
     fn the_least_recently_used_value_makes_room() {
         let now = Instant::now();
         let mut cache = ValueCache::new(count(2), count(2), Duration::from_secs(30));
-        cache.fill(key(1), 1, Position(1), now);
-        cache.fill(key(2), 2, Position(1), now);
+        cache.fill(key(1), 1, Position(1), 0, now);
+        cache.fill(key(2), 2, Position(1), 0, now);
         assert!(get(&mut cache, key(1), Position(1), now).is_some());
-        cache.fill(key(3), 3, Position(1), now);
+        cache.fill(key(3), 3, Position(1), 0, now);
         assert_eq!(get(&mut cache, key(2), Position(1), now), None);
         assert!(get(&mut cache, key(1), Position(1), now).is_some());
     }
@@ -208,7 +235,7 @@ mod tests {
     fn a_value_is_as_new_as_the_last_step_that_left_it_alone() {
         let now = Instant::now();
         let mut cache = ValueCache::new(count(2), count(2), Duration::from_secs(30));
-        cache.fill(key(1), 1, Position(5), now);
+        cache.fill(key(1), 1, Position(5), 0, now);
         assert_eq!(get(&mut cache, key(1), Position(6), now), None);
         cache.invalidate([key(2)].into_iter(), Position(9));
         assert_eq!(get(&mut cache, key(1), Position(9), now), Some((1, Position(9))));

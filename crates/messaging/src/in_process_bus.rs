@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use inventory_application::Position;
 use inventory_application::ports::{Projected, ProjectionListener};
 
 /// Hands each step of the read models on to its listeners, one after the other, in the order given.
@@ -23,13 +24,17 @@ impl ProjectionListener for InProcessBus {
             listener.projected(step);
         }
     }
+
+    fn rebuilt(&self, checkpoint: Position) {
+        for listener in &self.listeners {
+            listener.rebuilt(checkpoint);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
-
-    use inventory_application::Position;
 
     use super::*;
 
@@ -38,6 +43,10 @@ mod tests {
     impl ProjectionListener for Notes {
         fn projected(&self, step: Projected<'_>) {
             self.1.lock().unwrap().push(format!("{} {}", self.0, step.checkpoint));
+        }
+
+        fn rebuilt(&self, checkpoint: Position) {
+            self.1.lock().unwrap().push(format!("{} anew {checkpoint}", self.0));
         }
     }
 
@@ -49,6 +58,8 @@ mod tests {
         for position in [1, 2] {
             bus.projected(Projected { checkpoint: Position(position), stocks: &[] });
         }
-        assert_eq!(*heard.lock().unwrap(), ["cache 1", "levels 1", "cache 2", "levels 2"]);
+        bus.rebuilt(Position(3));
+        let expected = ["cache 1", "levels 1", "cache 2", "levels 2", "cache anew 3", "levels anew 3"];
+        assert_eq!(*heard.lock().unwrap(), expected);
     }
 }

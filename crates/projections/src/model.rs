@@ -17,10 +17,22 @@ const CHECKPOINTS: &str = "CREATE TABLE IF NOT EXISTS checkpoints (
     form TEXT NOT NULL DEFAULT ''
 ) STRICT, WITHOUT ROWID";
 
+/// What the name of the checkpoint of a table that isn't in its place yet ends with.
+const REBUILT: &str = "/rebuilt";
+
+/// Tables that a rebuild has left: the new one, if it was cut off, or the one whose place it took.
+const LEFTOVERS: &str = "SELECT name FROM sqlite_schema
+    WHERE type = 'table' AND (name GLOB '*_rebuilt_[0-9]*' OR name GLOB '*_replaced_[0-9]*')";
+
+/// Indexes of theirs that are not a part of them.
+const INDEXES_OF: &str = "SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = ?1 AND sql IS NOT NULL";
+
 /// A projection and where its rows are.
 pub(crate) struct Model {
     projection: Arc<dyn Projection>,
     table: String,
+    /// What its checkpoint goes by.
+    key: String,
     owner_epoch: i64,
     checkpoint: Position,
 }
@@ -59,7 +71,7 @@ impl Model {
             |row| row.get(0),
         )?;
         let checkpoint = Position(position.unwrap_or(0).cast_unsigned());
-        Ok(Self { projection, table: name.to_owned(), owner_epoch, checkpoint })
+        Ok(Self { projection, table: name.to_owned(), key: name.to_owned(), owner_epoch, checkpoint })
     }
 
     /// The projection's name.
@@ -74,14 +86,13 @@ impl Model {
 
     /// Applies a page that starts at the checkpoint and ends at `to`. [`Model::moved_to`] says that it is committed.
     pub(crate) fn apply(&self, connection: &Connection, page: &Page<'_>, to: Position) -> Result<(), ProjectionError> {
-        let name = self.name();
         // First: somebody else may have made the table anew.
         let mut move_on = connection.prepare_cached(
             "UPDATE checkpoints SET position = ?4 WHERE name = ?1 AND owner_epoch = ?2 AND position = ?3",
         )?;
         let (from, to) = (self.checkpoint.0.cast_signed(), to.0.cast_signed());
-        if move_on.execute(params![name, self.owner_epoch, from, to])? != 1 {
-            return Err(ProjectionError::OwnershipLost(name));
+        if move_on.execute(params![self.key, self.owner_epoch, from, to])? != 1 {
+            return Err(ProjectionError::OwnershipLost(self.name()));
         }
         self.projection.apply(&Table::new(connection, &self.table), page)
     }
@@ -90,4 +101,68 @@ impl Model {
     pub(crate) fn moved_to(&mut self, position: Position) {
         self.checkpoint = position;
     }
+
+    /// Takes the checkpoint from the file: after a commit that has failed it may be further than is known here.
+    pub(crate) fn look_up(&mut self, connection: &Connection) -> rusqlite::Result<Position> {
+        self.checkpoint = checkpoint_of(connection, &self.key)?;
+        Ok(self.checkpoint)
+    }
+
+    /// The same projection from the log's start, in an empty table of its own.
+    ///
+    /// The table's name has the epoch in it, which is another one after each swap. The indexes keep their names when the
+    /// table changes its own, so the names of two tables' indexes differ.
+    pub(crate) fn begin_anew(&self, connection: &Connection) -> Result<Self, ProjectionError> {
+        let name = self.name();
+        let mut is_ours = connection.prepare("SELECT 1 FROM checkpoints WHERE name = ?1 AND owner_epoch = ?2")?;
+        if !is_ours.exists(params![self.key, self.owner_epoch])? {
+            return Err(ProjectionError::OwnershipLost(name));
+        }
+        let (table, key) = (format!("{name}_rebuilt_{}", self.owner_epoch), format!("{name}{REBUILT}"));
+        let form = self.projection.schema();
+        connection.execute_batch(&named(form, &table))?;
+        let checkpoint = "INSERT INTO checkpoints (name, position, owner_epoch, form) VALUES (?1, 0, ?2, ?3)";
+        connection.execute(checkpoint, params![key, self.owner_epoch, form])?;
+        let projection = Arc::clone(&self.projection);
+        Ok(Self { projection, table, key, owner_epoch: self.owner_epoch, checkpoint: Position::START })
+    }
+
+    /// Puts the table of `new` in the place of this one's; returns what stands for the projection from now on.
+    pub(crate) fn replaced_by(&self, new: &Self, connection: &Connection) -> Result<Self, ProjectionError> {
+        let (name, to) = (self.name(), new.checkpoint.0.cast_signed());
+        let end = "DELETE FROM checkpoints WHERE name = ?1 AND owner_epoch = ?2 AND position = ?3";
+        let ended = connection.execute(end, params![new.key, new.owner_epoch, to])?;
+        let move_on = "UPDATE checkpoints SET position = ?3, owner_epoch = owner_epoch + 1
+            WHERE name = ?1 AND owner_epoch = ?2 AND position <= ?3";
+        let moved = connection.execute(move_on, params![self.key, self.owner_epoch, to])?;
+        if (ended, moved) != (1, 1) {
+            return Err(ProjectionError::OwnershipLost(name));
+        }
+        let (old, new) = (&self.table, &new.table);
+        connection.execute_batch(&format!(
+            "ALTER TABLE {old} RENAME TO {name}_replaced_{}; ALTER TABLE {new} RENAME TO {name}",
+            self.owner_epoch
+        ))?;
+        let projection = Arc::clone(&self.projection);
+        let checkpoint = Position(to.cast_unsigned());
+        let owner_epoch = self.owner_epoch + 1;
+        Ok(Self { projection, table: name.to_owned(), key: name.to_owned(), owner_epoch, checkpoint })
+    }
+}
+
+/// Clears away what rebuilds have left: a table or an index at a time, because each may be large.
+pub(crate) fn clear_leftovers(connection: &Connection) -> rusqlite::Result<()> {
+    let names = |sql: &str, values: &[&str]| -> rusqlite::Result<Vec<String>> {
+        let mut find = connection.prepare(sql)?;
+        let found = find.query_map(rusqlite::params_from_iter(values), |row| row.get(0))?;
+        found.collect()
+    };
+    connection.execute(&format!("DELETE FROM checkpoints WHERE name GLOB '*{REBUILT}'"), [])?;
+    for table in names(LEFTOVERS, &[])? {
+        for index in names(INDEXES_OF, &[&table])? {
+            connection.execute_batch(&format!("DROP INDEX {index}"))?;
+        }
+        connection.execute_batch(&format!("DROP TABLE {table}"))?;
+    }
+    Ok(())
 }

@@ -31,6 +31,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements that a connection keeps ready: a handful for each projection, and as many for one that is made anew.
 const STATEMENTS_MAX: usize = 128;
 
+mod anew;
+
 /// The bounds of the read models.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadModelSettings {
@@ -67,6 +69,8 @@ pub struct SqliteReadModels {
 struct Writer {
     connection: Connection,
     served: Vec<Model>,
+    /// Those that are made anew, by the place of the served one.
+    fresh: Vec<(usize, Model)>,
 }
 
 /// What became of a page for one projection.
@@ -96,6 +100,7 @@ impl SqliteReadModels {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         model::create_checkpoints(&transaction)?;
+        model::clear_leftovers(&transaction)?;
         let served = projections.into_iter().map(|projection| Model::take_over(&transaction, projection));
         let served: Vec<Model> = served.collect::<rusqlite::Result<_>>()?;
         transaction.commit()?;
@@ -110,7 +115,7 @@ impl SqliteReadModels {
             .connection_timeout(Duration::from_millis(settings.reader_wait_ms_max))
             .build(manager)?;
         let names = served.iter().map(Model::name).collect();
-        Ok(Arc::new(Self { names, writer: Mutex::new(Writer { connection, served }), readers }))
+        Ok(Arc::new(Self { names, writer: Mutex::new(Writer { connection, served, fresh: Vec::new() }), readers }))
     }
 
     /// The names of the projections, in the order in which their results are given.
@@ -136,7 +141,7 @@ impl SqliteReadModels {
         running: &[bool],
     ) -> rusqlite::Result<Vec<Applied>> {
         let mut writer = self.writer();
-        let Writer { connection, served } = &mut *writer;
+        let Writer { connection, served, .. } = &mut *writer;
         let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut page = (Position::START, Page::new(&[]));
         let mut results = Vec::with_capacity(served.len());

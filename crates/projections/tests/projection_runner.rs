@@ -84,6 +84,10 @@ async fn listeners_hear_of_a_step_after_its_commit() {
             assert!(checkpoints(&self.0).iter().all(|(_, position)| *position == 1));
             assert_eq!((step.checkpoint, step.stocks), (Position(1), &[stock(1)][..]));
         }
+
+        fn rebuilt(&self, _: Position) {
+            panic!("nobody has asked for it");
+        }
     }
     let (folder, log, mut shop) = (tempfile::tempdir().unwrap(), log(), Shop::default());
     let path = folder.path().join("read.db");

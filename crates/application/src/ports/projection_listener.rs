@@ -17,4 +17,7 @@ pub struct Projected<'a> {
 pub trait ProjectionListener: Send + Sync {
     /// The read models have taken this step.
     fn projected(&self, step: Projected<'_>);
+
+    /// Read models were made anew, with every event up to `checkpoint`: any row may be another one than it was.
+    fn rebuilt(&self, checkpoint: Position);
 }

@@ -15,15 +15,20 @@ use inventory_application::{Position, StreamId, ports::IdSource};
 use inventory_domain::inventory::{Command, decide, evolve};
 use inventory_domain::{Inventory, Level, ProductId, Quantity, Reason, StockId, StoreId, Timestamp};
 use inventory_projections::{
-    ProjectionRunner, ProjectionRunnerSettings, ReadModelSettings, RunnerStatus, SqliteReadModels,
+    ProjectionControl, ProjectionRunner, ProjectionRunnerSettings, ReadModelSettings, RunnerStatus, SqliteReadModels,
 };
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// Small, and quick to wake up.
-pub const SETTINGS: ProjectionRunnerSettings =
-    ProjectionRunnerSettings { page_events_max: 3, linger_ms: 0, poll_ms: 60_000, retry_delay_ms_max: 50 };
+pub const SETTINGS: ProjectionRunnerSettings = ProjectionRunnerSettings {
+    page_events_max: 3,
+    catch_up_page_events_max: 2,
+    linger_ms: 0,
+    poll_ms: 60_000,
+    retry_delay_ms_max: 50,
+};
 
 /// A test that has waited so long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -101,6 +106,8 @@ pub async fn shown(models: &SqliteReadModels) -> BTreeMap<StockId, Level> {
 pub struct Follower {
     pub status: Box<dyn Fn() -> RunnerStatus>,
     pub checkpoint: watch::Receiver<Position>,
+    pub checkpoint_of_levels: watch::Receiver<Position>,
+    pub control: ProjectionControl,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
 }
@@ -117,10 +124,11 @@ impl Follower {
         listener: Arc<dyn ProjectionListener>,
     ) -> Self {
         let runner = ProjectionRunner::new(log.clone(), models.clone(), listener, settings);
-        let (status, checkpoint) = (Box::new(runner.status()), runner.checkpoint());
+        let checkpoint_of_levels = runner.checkpoint_of("stock_levels");
+        let (status, checkpoint, control) = (Box::new(runner.status()), runner.checkpoint(), runner.control());
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(runner.run(async move { stopped.await.unwrap_or(()) }));
-        Self { status, checkpoint, stop, running }
+        Self { status, checkpoint, checkpoint_of_levels, control, stop, running }
     }
 
     pub async fn reaches(&mut self, position: Position) {
@@ -152,14 +160,19 @@ struct Nobody;
 
 impl ProjectionListener for Nobody {
     fn projected(&self, _: Projected<'_>) {}
+    fn rebuilt(&self, _: Position) {}
 }
 
 /// Keeps what it is told.
 #[derive(Default)]
-pub struct Heard(pub Mutex<Vec<(Position, Vec<StockId>)>>);
+pub struct Heard(pub Mutex<Vec<(Position, Vec<StockId>)>>, pub Mutex<Vec<Position>>);
 
 impl ProjectionListener for Heard {
     fn projected(&self, step: Projected<'_>) {
         self.0.lock().unwrap().push((step.checkpoint, step.stocks.to_vec()));
+    }
+
+    fn rebuilt(&self, checkpoint: Position) {
+        self.1.lock().unwrap().push(checkpoint);
     }
 }
