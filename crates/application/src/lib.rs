@@ -6,11 +6,13 @@
 //! JSON, HTTP, settings files, logging.
 //!
 //! In reading order: [`stream`], [`ports`], [`command_loop`], [`acknowledged_levels`], [`freshness`] (how
-//! fresh an answer has to be), [`stock_queries`], [`list_queries`], [`history_queries`], [`expiry`], [`audit`] (proves a log).
+//! fresh an answer has to be), [`stock_queries`], [`list_queries`], [`history_queries`], [`event_feed`] (the log, live), [`expiry`],
+//! [`audit`] (proves a log).
 
 pub mod acknowledged_levels;
 pub mod audit;
 pub mod command_loop;
+pub mod event_feed;
 pub mod expiry;
 pub mod freshness;
 pub mod history_queries;
@@ -26,6 +28,7 @@ pub use command_loop::{
     Answer, Ask, CommandError, CommandLoop, CommandLoopSettings, CommandSender, Condition, OrderAnswer, Request,
     RequestKey, Shortfall, StockAnswer, TransferAnswer, Verdict,
 };
+pub use event_feed::{Broadcaster, EventFeed, EventFeedSettings, EventFilter, FeedError};
 pub use expiry::{ExpiryProcess, ExpirySettings, ExpiryStatus};
 pub use freshness::{CatchUp, CatchUpSettings, Freshness, NotFresh};
 pub use history_queries::{HistoryError, HistoryQueries};

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod command_observer;
 pub mod commit_listener;
+pub mod event_form;
 pub mod event_history;
 pub mod event_log;
 pub mod event_store;
@@ -17,6 +18,7 @@ pub use command_observer::{
     AppendEnd, CommandKind, CommandObserver, CommandOutcome, ObservedBatch, ObservedCommand, Unobserved,
 };
 pub use commit_listener::{CommitListener, CommittedGroup};
+pub use event_form::EventForm;
 pub use event_history::EventHistory;
 pub use event_log::{EventLog, RecordedEvent};
 pub use event_store::{

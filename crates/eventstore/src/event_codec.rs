@@ -48,6 +48,53 @@ pub enum CodecError {
     },
 }
 
+/// The types of all events, as clients know them.
+pub const EVENT_TYPES: [&str; 15] = [
+    STOCK_ADDED,
+    STOCK_RESERVED,
+    STOCK_COMMITTED,
+    STOCK_RELEASED,
+    RESERVATION_EXTENDED,
+    STOCK_ADJUSTED,
+    STOCK_TRANSFERRED_OUT,
+    STOCK_TRANSFERRED_IN,
+    STOCK_TRANSFER_CANCELLED,
+    ORDER_PLACED,
+    ORDER_COMMITTED,
+    ORDER_RELEASED,
+    TRANSFER_STARTED,
+    TRANSFER_RECEIVED,
+    TRANSFER_CANCELLED,
+];
+
+/// The event's type.
+#[must_use]
+pub fn event_type(event: &DomainEvent) -> &'static str {
+    match event {
+        DomainEvent::Inventory(event) => match event {
+            Event::StockAdded { .. } => STOCK_ADDED,
+            Event::StockReserved { .. } => STOCK_RESERVED,
+            Event::StockCommitted { .. } => STOCK_COMMITTED,
+            Event::StockReleased { .. } => STOCK_RELEASED,
+            Event::ReservationExtended { .. } => RESERVATION_EXTENDED,
+            Event::StockAdjusted { .. } => STOCK_ADJUSTED,
+            Event::StockTransferredOut { .. } => STOCK_TRANSFERRED_OUT,
+            Event::StockTransferredIn { .. } => STOCK_TRANSFERRED_IN,
+            Event::StockTransferCancelled { .. } => STOCK_TRANSFER_CANCELLED,
+        },
+        DomainEvent::Order(event) => match event {
+            order::Event::OrderPlaced { .. } => ORDER_PLACED,
+            order::Event::OrderCommitted => ORDER_COMMITTED,
+            order::Event::OrderReleased { .. } => ORDER_RELEASED,
+        },
+        DomainEvent::Transfer(event) => match event {
+            transfer::Event::TransferStarted { .. } => TRANSFER_STARTED,
+            transfer::Event::TransferReceived { .. } => TRANSFER_RECEIVED,
+            transfer::Event::TransferCancelled { .. } => TRANSFER_CANCELLED,
+        },
+    }
+}
+
 /// Writes the event's data behind what is in `out`, and says its type.
 #[must_use]
 pub fn encode_event(event: &DomainEvent, out: &mut Vec<u8>) -> &'static str {

@@ -16,7 +16,8 @@ use inventory_domain::{
     StoreId, Timestamp, TransferId,
 };
 use inventory_eventstore::event_codec::{
-    CodecError, SCHEMA_VERSION, decode_event, decode_metadata, decode_schema_version, encode_event, encode_metadata,
+    CodecError, EVENT_TYPES, SCHEMA_VERSION, decode_event, decode_metadata, decode_schema_version, encode_event,
+    encode_metadata, event_type,
 };
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -222,9 +223,10 @@ fn check_refused(event_type: &str, schema_version: u32, data: &str, says: &str) 
 
 fn encode(event: &DomainEvent, metadata: &Metadata) -> (&'static str, String, String) {
     let (mut data, mut written) = (Vec::new(), Vec::new());
-    let event_type = encode_event(event, &mut data);
+    let name = encode_event(event, &mut data);
+    assert!(name == event_type(event) && EVENT_TYPES.contains(&name), "{name}");
     encode_metadata(metadata, &mut written);
-    (event_type, String::from_utf8(data).unwrap(), String::from_utf8(written).unwrap())
+    (name, String::from_utf8(data).unwrap(), String::from_utf8(written).unwrap())
 }
 
 fn folder(version: u32) -> PathBuf {
