@@ -1,10 +1,12 @@
 //! Starts the real service for a test: the real binary, on a free port, with a data folder of its own.
 
 mod client;
+mod event_stream;
 mod fill;
 mod running_service;
 
 pub use client::{Answer, Client};
+pub use event_stream::{Block, EventStream};
 pub use fill::{fill, fill_with_groups};
 pub use running_service::{RunningService, inventory, inventory_on, path_of};
 

@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use inventory_application::command_loop::CommandLoopPorts;
-use inventory_application::ports::{EventStore, StockViews, StoreError};
+use inventory_application::ports::{EventLog, EventStore, StockViews, StoreError};
 use inventory_application::{
-    AcknowledgedLevels, CatchUp, CatchUpSettings, CommandLoop, CommandLoopSettings, CommandSender, ExpiryProcess,
-    ExpirySettings, HistoryQueries, ListCheckpoints, ListQueries, Position, StockCheckpoints, StockQueries,
+    AcknowledgedLevels, CatchUp, CatchUpSettings, CommandLoop, CommandLoopSettings, CommandSender, EventFeed,
+    EventFeedSettings, ExpiryProcess, ExpirySettings, HistoryQueries, ListCheckpoints, ListQueries, Position,
+    StockCheckpoints, StockQueries,
 };
 use inventory_cache::{CacheSettings, CachedStockViews};
 use inventory_eventstore::{DataFolder, DataFolderError, DroppedBatch, LostEvents, Seen};
-use inventory_messaging::InProcessBus;
+use inventory_messaging::{CommitBus, InProcessBus};
 use inventory_projections::digests::ReadModelFile;
 use inventory_projections::{
     ProjectionRunner, ProjectionRunnerSettings, ReadModelSettings, SqliteReadModels, orders, product_inventory,
@@ -38,6 +39,7 @@ use crate::server::Drain;
 use crate::settings::Settings;
 use crate::system::{SystemClock, TimeOrderedIds};
 use crate::telemetry::{ExporterError, Telemetry};
+use crate::wire::events::ServerSentEvents;
 
 /// The name of the read models' file in the data folder.
 pub(crate) const READ_MODELS_FILE: &str = "read_models.db";
@@ -50,6 +52,8 @@ pub struct Services {
     pub queries: StockQueries,
     /// The log's own answers.
     pub history: HistoryQueries,
+    /// The log for those who follow it.
+    pub feed: EventFeed,
     /// Lists of orders and transfers.
     pub lists: ListQueries,
     /// Where the log ended when the services were started.
@@ -72,6 +76,7 @@ struct Background {
     expiry: Worker,
     command_loop: Worker,
     projections: Worker,
+    event_feed: Worker,
     business_log: BusinessEventsWriter,
     store: Arc<dyn StoreControl>,
 }
@@ -120,11 +125,8 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
     let path = folder.file(READ_MODELS_FILE);
     let seen = seen_by_read_models(&path);
     let store = open_store(Arc::clone(&folder), settings, Arc::new(SystemClock), seen.as_ref())?;
-    if let Some(DroppedBatch { file, offset, bytes }) = &store.dropped {
-        let file = file.display().to_string();
-        warn!(log, "unfinished_batch_dropped"; "file" => file, "offset" => offset, "bytes" => bytes);
-    }
-    let OpenedStore { events, log: event_log, history, control, .. } = store;
+    let OpenedStore { events, log: event_log, history, control, dropped } = store;
+    tell_of_dropped(dropped, log);
     let head = event_log.head().await.map_err(CompositionError::EventLog)?;
     let models = SqliteReadModels::open(&path, &read_model_settings(settings))
         .map_err(|source| CompositionError::ReadModels { path: path.clone(), source })?;
@@ -132,7 +134,8 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
     let retry = RetryPolicy::new(retry_settings(settings));
     let store_breaker = Arc::new(CircuitBreaker::new(breaker_settings(settings)));
     let views_breaker = Arc::new(CircuitBreaker::new(breaker_settings(settings)));
-    let resilient_store = ResilientEventStore::new(events, Arc::clone(&store_breaker), retry);
+    let resilient_store: Arc<dyn EventStore> =
+        Arc::new(ResilientEventStore::new(events, Arc::clone(&store_breaker), retry));
     let resilient_views =
         ResilientStockViews::new(Arc::clone(&models) as Arc<dyn StockViews>, Arc::clone(&views_breaker), retry);
     let cached_views = Arc::new(CachedStockViews::new(Arc::new(resilient_views), cache_settings(settings)));
@@ -142,6 +145,7 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
     let bus = InProcessBus::new(vec![Arc::clone(&cached_views) as _, Arc::clone(&acknowledged) as _]);
     let catch_up = CatchUp::new(Arc::clone(&event_log), catch_up_settings(settings));
     let appended = event_log.appended();
+    let (feed, event_feed) = follow(Arc::clone(&event_log), settings, log)?;
     let runner = ProjectionRunner::new(event_log, Arc::clone(&models), Arc::new(bus), runner_settings(settings));
     let status = runner.status();
     let furthest = status().projections.iter().map(|projection| projection.checkpoint).max().unwrap_or_default();
@@ -150,14 +154,13 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
     let telemetry = Telemetry::start(&settings.telemetry, &log.new(o!("part" => "telemetry")))?;
     let metrics = Metrics::new()?;
     let (business_events, business_log) = BusinessEvents::start(&settings.log, log)?;
-    let resilient_store: Arc<dyn EventStore> = Arc::new(resilient_store);
     let ports = CommandLoopPorts {
         store: Arc::clone(&resilient_store),
         reservations: Arc::clone(&models) as _,
         clock: Arc::new(SystemClock),
         ids: Arc::new(TimeOrderedIds),
         acknowledged: Arc::clone(&acknowledged),
-        listener: Arc::clone(&business_events) as _,
+        listener: Arc::new(CommitBus::new(vec![Arc::clone(&business_events) as _, Arc::new(feed.clone()) as _])),
         observer: metrics.commands(),
     };
     let (commands, command_loop) = CommandLoop::new(ports, command_loop_settings(settings));
@@ -205,12 +208,13 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
     };
     node::measure(&metrics, watched)?;
 
-    let background = Background::start(command_loop, runner, expiry, business_log, control, log)?;
+    let background = Background::start(command_loop, runner, expiry, event_feed, business_log, control, log)?;
     Ok(Services {
         commands,
         queries,
         history,
         lists,
+        feed,
         head_at_start: head,
         health,
         drain,
@@ -226,6 +230,7 @@ impl Background {
         command_loop: CommandLoop,
         runner: ProjectionRunner,
         expiry: ExpiryProcess,
+        event_feed: Worker,
         business_log: BusinessEventsWriter,
         store: Arc<dyn StoreControl>,
         log: &Logger,
@@ -244,8 +249,26 @@ impl Background {
         let expiry = Worker::start("expiry", move |stop| {
             expiry.run(stop, move |cause| warn!(expiry_log, "expiry_failed"; "cause" => cause))
         })?;
-        Ok(Self { expiry, command_loop, projections, business_log, store })
+        Ok(Self { expiry, command_loop, projections, event_feed, business_log, store })
     }
+}
+
+/// Says in the log that the event store has dropped its unfinished end, if it has.
+fn tell_of_dropped(dropped: Option<DroppedBatch>, log: &Logger) {
+    if let Some(DroppedBatch { file, offset, bytes }) = dropped {
+        let file = file.display().to_string();
+        warn!(log, "unfinished_batch_dropped"; "file" => file, "offset" => offset, "bytes" => bytes);
+    }
+}
+
+/// The log for those who follow it.
+fn follow(event_log: Arc<dyn EventLog>, settings: &Settings, log: &Logger) -> io::Result<(EventFeed, Worker)> {
+    let (feed, broadcaster) = EventFeed::new(event_log, Arc::new(ServerSentEvents), event_feed_settings(settings));
+    let log = log.new(o!("part" => "event_feed"));
+    let worker = Worker::start("event-feed", |stop| {
+        broadcaster.run(stop, move |cause| warn!(log, "event_feed_failed"; "cause" => cause))
+    })?;
+    Ok((feed, worker))
 }
 
 /// How far the read models are, if that can be read before anything is opened for good.
@@ -295,10 +318,11 @@ fn health(
 impl Services {
     /// Finishes what was accepted and closes the stores, the write side first.
     pub async fn close(self, log: &Logger) {
-        let Background { expiry, command_loop, projections, business_log, store } = self.background;
+        let Background { expiry, command_loop, projections, event_feed, business_log, store } = self.background;
         expiry.stop(log).await;
         command_loop.stop(log).await;
         projections.stop(log).await;
+        event_feed.stop(log).await;
         self.business_events.close();
         business_log.finish(log);
         store.close().await;
@@ -379,6 +403,22 @@ fn runner_settings(settings: &Settings) -> ProjectionRunnerSettings {
         linger_ms: section.linger_ms,
         poll_ms: section.poll_ms,
         retry_delay_ms_max: section.retry_delay_ms_max,
+    }
+}
+
+fn event_feed_settings(settings: &Settings) -> EventFeedSettings {
+    let section = &settings.events;
+    EventFeedSettings {
+        page_events_max: section.page_events_max,
+        look_events_max: section.look_events_max,
+        reads_max: section.reads_max,
+        read_wait_ms_max: section.read_wait_ms_max,
+        listeners_max: section.listeners_max,
+        listener_bytes_max: section.listener_bytes_max,
+        waiting_bytes_max: section.waiting_bytes_max,
+        queue_batches_max: section.queue_batches_max,
+        linger_ms: section.linger_ms,
+        poll_ms: section.poll_ms,
     }
 }
 

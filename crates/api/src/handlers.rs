@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod documents;
+pub mod events;
 pub mod health;
 pub mod history;
 pub mod metrics;

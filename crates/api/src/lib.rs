@@ -4,8 +4,8 @@
 //! [`handlers`], [`wire`] (the JSON shapes), [`problem`] (every error and its status), [`request_context`], [`request_observer`] (what is
 //! taken down of each), [`access`] (who may do
 //! what), [`watched_files`] (keys that change), [`request_key`] (which requests are the same), [`query`] and [`cursor`] (parameters
-//! and pages), [`openapi`] (the document), [`cache_headers`] (copies say so), [`security_headers`], [`cross_origin`], [`tls`],
-//! [`listeners`], [`server`] (start and graceful stop), [`health`], [`metrics`], [`logging`], [`telemetry`] (traces),
+//! and pages), [`event_stream`] (the log, live), [`openapi`] (the document), [`cache_headers`] (copies say so), [`security_headers`],
+//! [`cross_origin`], [`tls`], [`listeners`], [`server`] (start and graceful stop), [`health`], [`metrics`], [`logging`], [`telemetry`] (traces),
 //! [`command_line`], [`run`] (what each command does), [`replay`], [`maintenance`] (export, import, backup, restore, verify),
 //! [`progress`].
 
@@ -15,6 +15,7 @@ pub mod command_line;
 pub mod composition;
 pub mod cross_origin;
 pub mod cursor;
+pub mod event_stream;
 pub mod handlers;
 pub mod health;
 pub mod listeners;

@@ -9,7 +9,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use inventory_application::ports::{StoreError, ViewError};
-use inventory_application::{CommandError, HistoryError, NotFresh, QueryError, Shortfall};
+use inventory_application::{CommandError, FeedError, HistoryError, NotFresh, QueryError, Shortfall};
 use inventory_domain::inventory::Rejection;
 use inventory_domain::{order, transfer};
 use serde::Serialize;
@@ -460,6 +460,21 @@ impl From<NotFresh> for Problem {
             NotFresh::Behind { .. } | NotFresh::OlderVersion { .. } => Self::detailed(Kind::READ_MODEL_BEHIND, detail),
             NotFresh::TooManyWaiting => Self::detailed(Kind::OVERLOADED, detail),
             NotFresh::Log(error) => unreadable(error),
+        }
+    }
+}
+
+impl From<FeedError> for Problem {
+    fn from(error: FeedError) -> Self {
+        let detail = error.to_string();
+        match error {
+            FeedError::Store(damaged @ StoreError::Damaged(_)) => Self::caused(Kind::INTERNAL, damaged),
+            FeedError::Store(failed @ (StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_))) => {
+                Self::caused(Kind::UNAVAILABLE, failed)
+            }
+            FeedError::BeyondEnd { .. } => Self::invalid_field("after", detail),
+            FeedError::Overloaded | FeedError::TooManyListeners(_) => Self::detailed(Kind::OVERLOADED, detail),
+            FeedError::Closed => Self::detailed(Kind::UNAVAILABLE, detail),
         }
     }
 }

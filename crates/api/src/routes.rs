@@ -7,7 +7,7 @@
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder};
 
-use crate::handlers::{batch, documents, health, history, metrics, orders, stock, transfers};
+use crate::handlers::{batch, documents, events, health, history, metrics, orders, stock, transfers};
 use crate::openapi::{Asked, Description, Method, tell};
 use crate::problem::Problem;
 use crate::request_context::nothing_here;
@@ -50,6 +50,8 @@ pub fn table() -> Vec<Path> {
         path("/api/v1/transfers/{transfer_id}/receive").post(transfers::receive, tell::transfers::receive),
         path("/api/v1/transfers/{transfer_id}/cancel").post(transfers::cancel, tell::transfers::cancel),
         path("/api/v1/transfers/{transfer_id}").get(transfers::show, tell::transfers::show),
+        path("/api/v1/events").get(events::list, tell::events::list),
+        path("/api/v1/events/stream").get(events::stream, tell::events::stream),
         path("/api/v1/batch").with_large_body().post(batch::batch, tell::batch::batch),
         path("/health").get(health::live, tell::health::health),
         path("/health/live").get(health::live, tell::health::live),

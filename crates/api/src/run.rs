@@ -168,6 +168,7 @@ async fn serve(config: Option<&Path>, options: Serve) -> Result<ExitCode, RunErr
     }
     reload.abort();
     info!(log, "stopping");
+    services.feed.close(); // A stream doesn't end by itself.
     stop(&handle, &services.drain, Duration::from_secs(settings.server.drain_s_max), &log).await;
     drop(server.await);
     services.close(&log).await;

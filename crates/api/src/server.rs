@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep};
 use crate::access::Access;
 use crate::composition::Services;
 use crate::cross_origin::cross_origin;
+use crate::event_stream::EventStreamSettings;
 use crate::handlers::documents::Documents;
 use crate::listeners::{ListenError, listeners, unavailable};
 use crate::request_context::{Around, with_request_id};
@@ -93,6 +94,7 @@ pub fn listen(
     log: &Logger,
 ) -> Result<Listening, ListenError> {
     let is_guarded = access.is_on() || settings.access.allow_open_network;
+    let event_streams = web::Data::new(EventStreamSettings::of(&settings.events, log));
     let (cors, is_tls) = (settings.cors.clone(), tls.is_some());
     let settings = &settings.server;
     let commands = web::Data::new(services.commands.clone());
@@ -102,6 +104,7 @@ pub fn listen(
     let health = web::Data::from(Arc::clone(&services.health));
     let documents = web::Data::new(Documents::new());
     let metrics = web::Data::from(Arc::clone(&services.metrics));
+    let feed = web::Data::new(services.feed.clone());
     let body_wait = Duration::from_millis(settings.body_wait_ms_max);
     let body_limit = web::Data::new(BodyLimit { bytes_max: settings.body_bytes_max, wait_max: body_wait });
     let batch_body = web::Data::new(BodyLimit { bytes_max: settings.batch_body_bytes_max, wait_max: body_wait });
@@ -119,6 +122,8 @@ pub fn listen(
             .app_data(health.clone())
             .app_data(documents.clone())
             .app_data(metrics.clone())
+            .app_data(feed.clone())
+            .app_data(event_streams.clone())
             .app_data(body_limit.clone())
             .configure(|config| routes(config, &batch_body))
             .wrap_fn(move |request, service| with_request_id(request, service, &around))

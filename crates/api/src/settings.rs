@@ -38,6 +38,7 @@ pub struct Settings {
     pub command_loop: CommandLoopSection,
     pub expiry: ExpirySection,
     pub reads: ReadSettings,
+    pub events: EventsSection,
     pub cache: CacheSection,
     pub read_model: ReadModelSettings,
     pub projections: ProjectionSettings,
@@ -157,6 +158,21 @@ sections! {
     }
     /// `[reads]`
     ReadSettings { acknowledged_levels_max: usize, catch_up_ms_max: u64, waiting_max: usize, }
+    /// `[events]`
+    EventsSection {
+        page_events_max: usize,
+        look_events_max: usize,
+        reads_max: usize,
+        read_wait_ms_max: u64,
+        listeners_max: usize,
+        listener_bytes_max: usize,
+        waiting_bytes_max: usize,
+        queue_batches_max: usize,
+        linger_ms: u64,
+        poll_ms: u64,
+        heartbeat_ms: u64,
+        retry_ms: u64,
+    }
     /// `[cache]`
     CacheSection { entries_max: usize, ttl_ms: u64, stale_ms_max: u64, floors_max: usize, }
     /// `[read_model]`
@@ -264,6 +280,10 @@ impl Settings {
             ("reads.waiting_max", self.reads.waiting_max),
             // One that is closed in a batch is known from there to the end of the batch.
             ("command_loop.closed_reservations_remembered", self.command_loop.closed_reservations_remembered),
+            ("events.page_events_max", self.events.page_events_max),
+            ("events.look_events_max", self.events.look_events_max),
+            ("events.reads_max", self.events.reads_max),
+            ("events.queue_batches_max", self.events.queue_batches_max),
             ("cache.entries_max", self.cache.entries_max),
             ("cache.floors_max", self.cache.floors_max),
             ("read_model.readers_max", self.read_model.readers_max as usize),
@@ -307,6 +327,8 @@ impl Settings {
         let one_secret = self.tokens.hs256_secret.is_empty() || self.tokens.hs256_secret_file.as_os_str().is_empty();
         ensure(one_secret, "tokens.hs256_secret", "must not be given beside hs256_secret_file")?;
         ensure(self.expiry.poll_ms > 0, "expiry.poll_ms", "must be at least 1")?;
+        ensure(self.events.poll_ms > 0, "events.poll_ms", "must be at least 1")?;
+        ensure(self.events.heartbeat_ms > 0, "events.heartbeat_ms", "must be at least 1")?;
         ensure(self.projections.poll_ms > 0, "projections.poll_ms", "must be at least 1")?;
         ensure((0.0..1.0).contains(&self.resilience.jitter), "resilience.jitter", "must be from 0 to below 1")?;
         ensure(self.resilience.delay_multiplier >= 1.0, "resilience.delay_multiplier", "must be at least 1")?;

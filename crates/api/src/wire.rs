@@ -4,6 +4,7 @@
 //! also its schema in the OpenAPI document; what is said about a field here is said there.
 
 pub mod batch;
+pub mod events;
 pub mod fields;
 pub mod history;
 pub mod json_body;

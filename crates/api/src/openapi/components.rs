@@ -169,7 +169,7 @@ impl AnswerHeader {
 }
 
 /// The parameters that several operations take.
-fn parameters() -> [(&'static str, Parameter); 6] {
+fn parameters() -> [(&'static str, Parameter); 7] {
     let header = |name: &str, schema: ObjectBuilder, text: &str| {
         ParameterBuilder::new()
             .name(name)
@@ -214,6 +214,14 @@ fn parameters() -> [(&'static str, Parameter); 6] {
             ),
         ),
         ("IfNoneMatch", header("If-None-Match", schemas::text(), "The `ETag` of what the client has.")),
+        (
+            "LastEventId",
+            header(
+                "Last-Event-ID",
+                schemas::whole(0, u64::MAX),
+                "The last `id` that came: the stream goes on behind it, whatever `after` says.",
+            ),
+        ),
         (
             "Limit",
             query(
