@@ -3,12 +3,15 @@
 #[path = "traces/collector.rs"]
 mod collector;
 
+use std::collections::BTreeSet;
+
 use collector::Collector;
 use inventory_tests::{Answer, RunningService, id};
 use serde_json::{Value, json};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
+const INTERNAL: i32 = 1;
 const SERVER: i32 = 2;
 
 #[test]
@@ -56,6 +59,74 @@ fn a_request_makes_a_span_below_its_callers() {
     assert_eq!(export.headers["content-type"], "application/x-protobuf");
     assert_eq!(export.headers["api-key"], "k3y");
     assert!(!format!("{:?}", service.log()).contains("k3y"));
+}
+
+#[test]
+fn a_write_makes_spans_for_its_wait_its_batch_and_its_projection() {
+    let collector = Collector::start();
+    let mut service = traced(&collector, &[]);
+    let parent = format!("00-{TRACE}-{CALLER}-01");
+    let stock = json!({"product_id": id(1), "store_id": id(1), "quantity": 5, "reason": "x"});
+    let answer = service.client().post_with("/inventory/stock", &[("traceparent", &parent)], &stock);
+    assert_eq!(answer.status, 201);
+    let spans = collector.wait_for(TRACE, 5);
+    let span = |name: &str| {
+        let found: Vec<_> = spans.iter().filter(|span| span.name == name).collect();
+        assert_eq!(found.len(), 1, "{name}: {spans:#?}");
+        found[0]
+    };
+    let server = span("POST /api/v1/inventory/stock");
+    assert_eq!((server.parent.as_str(), server.attributes["http.response.status_code"].as_str()), (CALLER, "201"));
+    let [wait, decide, append, projection] = ["queue wait", "decide", "append", "projection"].map(span);
+    for part in [wait, decide, append, projection] {
+        assert_eq!((&part.parent, part.kind), (&server.span_id, INTERNAL), "{part:?}");
+        assert!(part.nanos.start <= part.nanos.end && !part.is_error, "{part:?}");
+        assert_eq!(part.resource["service.name"], "inventory-test");
+    }
+    let ids: BTreeSet<&str> = spans.iter().map(|span| span.span_id.as_str()).collect();
+    assert_eq!(ids.len(), 5, "each has its own id");
+    for (part, key, value) in [
+        (decide, "inventory.command", "add"),
+        (decide, "inventory.outcome", "granted"),
+        (decide, "inventory.commands", "1"),
+        (append, "inventory.batch.groups", "1"),
+        (append, "inventory.batch.events", "1"),
+        (projection, "inventory.position", "1"),
+        (projection, "inventory.page.first_position", "1"),
+        (projection, "inventory.page.last_position", "1"),
+        (projection, "inventory.page.events", "1"),
+    ] {
+        assert_eq!(part.attributes.get(key).map(String::as_str), Some(value), "{key} of {part:?}");
+    }
+    assert_eq!(trace_ids_of_events(&service), [Value::from(TRACE)]);
+    assert_eq!(service.wait_for("stock_added")["trace_id"], TRACE);
+}
+
+#[test]
+fn a_refusal_and_a_batch_make_no_more_spans_than_they_need() {
+    let collector = Collector::start();
+    let service = traced(&collector, &[]);
+    let client = service.client();
+    let parent = |trace: &str| format!("00-{trace}-{CALLER}-01");
+    let reserve = json!({"product_id": id(1), "store_id": id(1), "quantity": 5, "customer_id": id(2)});
+    let refused = client.post_with("/inventory/reserve", &[("traceparent", &parent(TRACE))], &reserve);
+    assert_eq!(refused.summary(), "409 insufficient-stock");
+    let add =
+        |store: u128| json!({"op": "add", "product_id": id(1), "store_id": id(store), "quantity": 1, "reason": "x"});
+    let batch = json!({"commands": (1..=100).map(add).collect::<Vec<_>>()});
+    let other = "0af7651916cd43dd8448eb211c80319c";
+    assert_eq!(client.post_with("/batch", &[("traceparent", &parent(other))], &batch).status, 200);
+    let spans = collector.wait_for(other, 5);
+    let names: BTreeSet<&str> = spans.iter().map(|span| span.name.as_str()).collect();
+    assert_eq!(names, BTreeSet::from(["POST /api/v1/batch", "queue wait", "decide", "append", "projection"]));
+    let decide = spans.iter().find(|span| span.name == "decide").unwrap();
+    assert_eq!(decide.attributes["inventory.commands"], "100");
+    let of_refusal = collector.wait_for(TRACE, 2);
+    let names: Vec<&str> = of_refusal.iter().map(|span| span.name.as_str()).collect();
+    assert_eq!(names, ["POST /api/v1/inventory/reserve", "queue wait"]);
+    assert_eq!(of_refusal[1].attributes["inventory.outcome"], "rejected");
+    assert_eq!(of_refusal[0].attributes["inventory.problem"], "insufficient-stock");
+    assert_eq!((spans.len(), of_refusal.len()), (5, 2));
 }
 
 #[test]

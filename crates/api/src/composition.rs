@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use inventory_application::command_loop::CommandLoopPorts;
-use inventory_application::ports::{EventLog, EventStore, StockViews, StoreError};
+use inventory_application::ports::{
+    CommandObserver, CommitListener, EventLog, EventStore, ProjectionListener, StockViews, StoreError,
+};
 use inventory_application::{
     AcknowledgedLevels, CatchUp, CatchUpSettings, CommandLoop, CommandLoopSettings, CommandSender, EventFeed,
     EventFeedSettings, ExpiryProcess, ExpirySettings, HistoryQueries, ListCheckpoints, ListQueries, Position,
@@ -38,6 +40,7 @@ use crate::opened_store::{OpenStoreError, OpenedStore, StoreControl, files_of, o
 use crate::server::Drain;
 use crate::settings::Settings;
 use crate::system::{SystemClock, TimeOrderedIds};
+use crate::telemetry::write_spans::WriteSpans;
 use crate::telemetry::{ExporterError, Telemetry};
 use crate::wire::events::ServerSentEvents;
 
@@ -141,8 +144,10 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
     let cached_views = Arc::new(CachedStockViews::new(Arc::new(resilient_views), cache_settings(settings)));
     let acknowledged = Arc::new(AcknowledgedLevels::new(settings.reads.acknowledged_levels_max, head));
 
-    // The cache hears first: a level that is no longer acknowledged here must not be found old there.
-    let bus = InProcessBus::new(vec![Arc::clone(&cached_views) as _, Arc::clone(&acknowledged) as _]);
+    let telemetry = Telemetry::start(&settings.telemetry, &log.new(o!("part" => "telemetry")))?;
+    let write_spans = telemetry.write_spans(settings.telemetry.unprojected_requests_max);
+
+    let bus = bus_to(Arc::clone(&cached_views) as _, Arc::clone(&acknowledged) as _, write_spans.as_ref());
     let catch_up = CatchUp::new(Arc::clone(&event_log), catch_up_settings(settings));
     let appended = event_log.appended();
     let (feed, event_feed) = follow(Arc::clone(&event_log), settings, log)?;
@@ -151,7 +156,6 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
     let furthest = status().projections.iter().map(|projection| projection.checkpoint).max().unwrap_or_default();
     Seen { by: path, position: furthest }.check(&files_of(settings).path_in(&settings.data.dir), head)?;
 
-    let telemetry = Telemetry::start(&settings.telemetry, &log.new(o!("part" => "telemetry")))?;
     let metrics = Metrics::new()?;
     let (business_events, business_log) = BusinessEvents::start(&settings.log, log)?;
     let ports = CommandLoopPorts {
@@ -160,8 +164,8 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
         clock: Arc::new(SystemClock),
         ids: Arc::new(TimeOrderedIds),
         acknowledged: Arc::clone(&acknowledged),
-        listener: Arc::new(CommitBus::new(vec![Arc::clone(&business_events) as _, Arc::new(feed.clone()) as _])),
-        observer: metrics.commands(),
+        listener: commit_bus(Arc::clone(&business_events) as _, Arc::new(feed.clone()), write_spans.as_ref()),
+        observer: observers(metrics.commands(), write_spans.as_ref()),
     };
     let (commands, command_loop) = CommandLoop::new(ports, command_loop_settings(settings));
     let stock_checkpoints = StockCheckpoints {
@@ -269,6 +273,35 @@ fn follow(event_log: Arc<dyn EventLog>, settings: &Settings, log: &Logger) -> io
         broadcaster.run(stop, move |cause| warn!(log, "event_feed_failed"; "cause" => cause))
     })?;
     Ok((feed, worker))
+}
+
+/// Who hears of what was committed.
+fn commit_bus(
+    business_events: Arc<dyn CommitListener>,
+    feed: Arc<dyn CommitListener>,
+    write_spans: Option<&Arc<WriteSpans>>,
+) -> Arc<dyn CommitListener> {
+    let mut listeners = vec![business_events, feed];
+    listeners.extend(write_spans.map(|spans| Arc::clone(spans) as _));
+    Arc::new(CommitBus::new(listeners))
+}
+
+/// Who measures what the command loop does.
+fn observers(metrics: Arc<dyn CommandObserver>, write_spans: Option<&Arc<WriteSpans>>) -> Arc<dyn CommandObserver> {
+    let mut observers = vec![metrics];
+    observers.extend(write_spans.map(|spans| Arc::clone(spans) as _));
+    Arc::new(observers)
+}
+
+/// Who hears of what was projected. The cache hears first: a level that is no longer acknowledged here must not be found old there.
+fn bus_to(
+    cached_views: Arc<dyn ProjectionListener>,
+    acknowledged: Arc<dyn ProjectionListener>,
+    write_spans: Option<&Arc<WriteSpans>>,
+) -> InProcessBus {
+    let mut listeners = vec![cached_views, acknowledged];
+    listeners.extend(write_spans.map(|spans| Arc::clone(spans) as _));
+    InProcessBus::new(listeners)
 }
 
 /// How far the read models are, if that can be read before anything is opened for good.

@@ -1,7 +1,7 @@
 //! Traces: which trace a request belongs to, and, where a collector is set, spans of what was done for it.
 //!
-//! `trace_context` reads and writes the W3C headers, `sampler` decides what is recorded, `request_span` is the answer to a request.
-//! Spans are plain values (`span`) until `exporter` hands
+//! `trace_context` reads and writes the W3C headers, `sampler` decides what is recorded, `request_span` is the answer to a request,
+//! `write_spans` is what the command loop and the projections did for it. Spans are plain values (`span`) until `exporter` hands
 //! them to `otlp` on a thread of its own. A request that isn't recorded has an id and nothing else; where no collector is set, it has
 //! the id that its caller gave it, if any.
 
@@ -11,6 +11,7 @@ pub mod request_span;
 mod sampler;
 mod span;
 pub mod trace_context;
+pub mod write_spans;
 
 use std::sync::Arc;
 use std::time::Duration;

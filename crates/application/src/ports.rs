@@ -27,6 +27,6 @@ pub use event_store::{
 };
 pub use id_source::IdSource;
 pub use order_views::{Listed, OrderFilter, OrderViews, TransferFilter};
-pub use projection_listener::{Projected, ProjectionListener};
+pub use projection_listener::{AppliedPage, Projected, ProjectionListener};
 pub use reservation_views::{Due, RecalledReservation, ReservationViews};
 pub use stock_views::{Kept, ProductLevels, StockViews, ViewError, Viewed};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use inventory_application::Position;
-use inventory_application::ports::{Projected, ProjectionListener};
+use inventory_application::ports::{AppliedPage, Projected, ProjectionListener};
 
 /// Hands each step of the read models on to its listeners, one after the other, in the order given.
 pub struct InProcessBus {
@@ -28,6 +28,12 @@ impl ProjectionListener for InProcessBus {
     fn rebuilt(&self, checkpoint: Position) {
         for listener in &self.listeners {
             listener.rebuilt(checkpoint);
+        }
+    }
+
+    fn applied(&self, page: &AppliedPage) {
+        for listener in &self.listeners {
+            listener.applied(page);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use inventory_application::Position;
-use inventory_application::ports::RecordedEvent;
+use inventory_application::ports::{AppliedPage, RecordedEvent};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -172,9 +172,17 @@ impl Shared {
     async fn apply(&self, page: &LogPage, who: Vec<bool>) -> Result<(), String> {
         let (after, events) = (page.after, Arc::clone(&page.events));
         let _turn = self.turn.lock().await;
+        let began = Instant::now();
         let applied = self.blocking(move |models| models.apply(after, &events, &who)).await?;
         let moved = self.note_applied(page, applied.map_err(|error| error.to_string())?);
+        let ended = Instant::now();
         self.tell(&page.events, &moved);
+        if let [first, .., last] | [first @ last] = &page.events[..]
+            && !moved.is_empty()
+        {
+            let (first, last, events) = (first.position, last.position, page.events.len());
+            self.listener.applied(&AppliedPage { first, last, events, began, ended });
+        }
         Ok(())
     }
 

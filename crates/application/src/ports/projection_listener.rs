@@ -1,6 +1,7 @@
 //! News of what has reached the read models.
 
 use inventory_domain::StockId;
+use tokio::time::Instant;
 
 use crate::Position;
 
@@ -13,6 +14,21 @@ pub struct Projected<'a> {
     pub stocks: &'a [StockId],
 }
 
+/// Events that projections have applied together.
+#[derive(Clone, Copy, Debug)]
+pub struct AppliedPage {
+    /// Where the first of them stands.
+    pub first: Position,
+    /// Where the last of them stands.
+    pub last: Position,
+    /// How many there are.
+    pub events: usize,
+    /// When applying them began.
+    pub began: Instant,
+    /// When they were committed.
+    pub ended: Instant,
+}
+
 /// Hears of every step of the read models, in order, after its commit. It must not block.
 pub trait ProjectionListener: Send + Sync {
     /// The read models have taken this step.
@@ -20,4 +36,7 @@ pub trait ProjectionListener: Send + Sync {
 
     /// Read models were made anew, with every event up to `checkpoint`: any row may be another one than it was.
     fn rebuilt(&self, checkpoint: Position);
+
+    /// Projections have taken a page, one of them at least; told after the step, and of no use to who doesn't measure.
+    fn applied(&self, _: &AppliedPage) {}
 }
