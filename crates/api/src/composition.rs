@@ -27,12 +27,14 @@ use inventory_projections::{
 use inventory_resilience::{
     BreakerSettings, BreakerState, CircuitBreaker, ResilientEventStore, ResilientStockViews, RetryPolicy, RetrySettings,
 };
-use slog::{Logger, error, o, warn};
+use slog::{Logger, error, warn};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
 use crate::health::{Health, Part, PartCondition};
+use crate::logging::Log;
 use crate::logging::business_events::{BusinessEvents, BusinessEventsWriter};
+use crate::logging::levels::{LogLevels, LogPart, part_log};
 use crate::logging::projections::tell_of_projections;
 use crate::metrics::node::Watched;
 use crate::metrics::{Metrics, MetricsError, node};
@@ -69,6 +71,8 @@ pub struct Services {
     pub telemetry: Telemetry,
     /// What is measured.
     pub metrics: Arc<Metrics>,
+    /// How much is logged.
+    pub log_levels: Arc<LogLevels>,
     /// The lines for what is committed.
     pub business_events: Arc<BusinessEvents>,
     background: Background,
@@ -123,7 +127,8 @@ pub enum CompositionError {
 /// # Errors
 ///
 /// [`CompositionError`] says what can't be had.
-pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, CompositionError> {
+pub async fn compose(settings: &Settings, lines: &Log) -> Result<Services, CompositionError> {
+    let log = &lines.logger;
     let folder = Arc::new(DataFolder::open(&settings.data.dir)?);
     let path = folder.file(READ_MODELS_FILE);
     let seen = seen_by_read_models(&path);
@@ -144,7 +149,7 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
     let cached_views = Arc::new(CachedStockViews::new(Arc::new(resilient_views), cache_settings(settings)));
     let acknowledged = Arc::new(AcknowledgedLevels::new(settings.reads.acknowledged_levels_max, head));
 
-    let telemetry = Telemetry::start(&settings.telemetry, &log.new(o!("part" => "telemetry")))?;
+    let telemetry = Telemetry::start(&settings.telemetry, &part_log(log, LogPart::Telemetry))?;
     let write_spans = telemetry.write_spans(settings.telemetry.unprojected_requests_max);
 
     let bus = bus_to(Arc::clone(&cached_views) as _, Arc::clone(&acknowledged) as _, write_spans.as_ref());
@@ -157,7 +162,7 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
     Seen { by: path, position: furthest }.check(&files_of(settings).path_in(&settings.data.dir), head)?;
 
     let metrics = Metrics::new()?;
-    let (business_events, business_log) = BusinessEvents::start(&settings.log, log)?;
+    let (business_events, business_log) = BusinessEvents::start(&settings.log, Arc::clone(&lines.levels), log)?;
     let ports = CommandLoopPorts {
         store: Arc::clone(&resilient_store),
         reservations: Arc::clone(&models) as _,
@@ -168,17 +173,7 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
         observer: observers(metrics.commands(), write_spans.as_ref()),
     };
     let (commands, command_loop) = CommandLoop::new(ports, command_loop_settings(settings));
-    let stock_checkpoints = StockCheckpoints {
-        levels: runner.checkpoint_of(stock_levels::NAME),
-        products: runner.checkpoint_of(product_inventory::NAME),
-    };
-    let (views, catching_up) = (Arc::clone(&cached_views) as _, catch_up.clone());
-    let queries = StockQueries::new(acknowledged, views, commands.clone(), stock_checkpoints, catching_up);
-    let list_checkpoints = ListCheckpoints {
-        orders: runner.checkpoint_of(orders::NAME),
-        transfers: runner.checkpoint_of(transfers::NAME),
-    };
-    let lists = ListQueries::new(Arc::clone(&models) as _, list_checkpoints, catch_up.clone());
+    let (queries, lists) = read_side(&runner, &models, &cached_views, acknowledged, &commands, &catch_up);
     let closed_remembered = settings.command_loop.closed_reservations_remembered;
     let history = HistoryQueries::new(
         resilient_store,
@@ -209,6 +204,7 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
         health: Arc::clone(&health),
         drain: drain.clone(),
         business_events: Arc::clone(&business_events),
+        dropped_lines: Arc::clone(&lines.dropped),
     };
     node::measure(&metrics, watched)?;
 
@@ -224,9 +220,31 @@ pub async fn compose(settings: &Settings, log: &Logger) -> Result<Services, Comp
         drain,
         telemetry,
         metrics,
+        log_levels: Arc::clone(&lines.levels),
         business_events,
         background,
     })
+}
+
+/// The questions that the read models answer, each with how far its own are.
+fn read_side(
+    runner: &ProjectionRunner,
+    models: &Arc<SqliteReadModels>,
+    views: &Arc<CachedStockViews>,
+    acknowledged: Arc<AcknowledgedLevels>,
+    commands: &CommandSender,
+    catch_up: &CatchUp,
+) -> (StockQueries, ListQueries) {
+    let stocks = StockCheckpoints {
+        levels: runner.checkpoint_of(stock_levels::NAME),
+        products: runner.checkpoint_of(product_inventory::NAME),
+    };
+    let lists = ListCheckpoints {
+        orders: runner.checkpoint_of(orders::NAME),
+        transfers: runner.checkpoint_of(transfers::NAME),
+    };
+    let queries = StockQueries::new(acknowledged, Arc::clone(views) as _, commands.clone(), stocks, catch_up.clone());
+    (queries, ListQueries::new(Arc::clone(models) as _, lists, catch_up.clone()))
 }
 
 impl Background {
@@ -239,7 +257,7 @@ impl Background {
         store: Arc<dyn StoreControl>,
         log: &Logger,
     ) -> io::Result<Self> {
-        let told = (runner.status(), log.new(o!("part" => "projections")));
+        let told = (runner.status(), part_log(log, LogPart::Projections));
         let command_loop = Worker::start("command-loop", |stop| command_loop.run(stop))?;
         let projections = Worker::start("projections", move |stop| async move {
             let (status, log) = told;
@@ -249,7 +267,7 @@ impl Background {
                 () = watched => (),
             }
         })?;
-        let expiry_log = log.new(o!("part" => "expiry"));
+        let expiry_log = part_log(log, LogPart::Expiry);
         let expiry = Worker::start("expiry", move |stop| {
             expiry.run(stop, move |cause| warn!(expiry_log, "expiry_failed"; "cause" => cause))
         })?;
@@ -268,7 +286,7 @@ fn tell_of_dropped(dropped: Option<DroppedBatch>, log: &Logger) {
 /// The log for those who follow it.
 fn follow(event_log: Arc<dyn EventLog>, settings: &Settings, log: &Logger) -> io::Result<(EventFeed, Worker)> {
     let (feed, broadcaster) = EventFeed::new(event_log, Arc::new(ServerSentEvents), event_feed_settings(settings));
-    let log = log.new(o!("part" => "event_feed"));
+    let log = part_log(log, LogPart::Events);
     let worker = Worker::start("event-feed", |stop| {
         broadcaster.run(stop, move |cause| warn!(log, "event_feed_failed"; "cause" => cause))
     })?;

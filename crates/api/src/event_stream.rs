@@ -8,9 +8,10 @@ use futures_util::Stream;
 use futures_util::stream::{self, StreamExt};
 use inventory_application::FeedError;
 use inventory_application::event_feed::Listener;
-use slog::{Logger, o, warn};
+use slog::{Logger, warn};
 use tokio::time::Instant;
 
+use crate::logging::levels::{LogPart, part_log};
 use crate::settings::EventsSection;
 use crate::wire::events::{heartbeat, opening};
 
@@ -30,7 +31,7 @@ impl EventStreamSettings {
     #[must_use]
     pub fn of(section: &EventsSection, log: &Logger) -> Self {
         let heartbeat = Duration::from_millis(section.heartbeat_ms);
-        Self { heartbeat, retry_ms: section.retry_ms, log: log.new(o!("part" => "event_streams")) }
+        Self { heartbeat, retry_ms: section.retry_ms, log: part_log(log, LogPart::Events) }
     }
 }
 

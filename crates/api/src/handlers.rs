@@ -5,6 +5,7 @@ pub mod documents;
 pub mod events;
 pub mod health;
 pub mod history;
+pub mod log_levels;
 pub mod metrics;
 pub mod orders;
 pub mod stock;

@@ -4,28 +4,49 @@
 //! over a batch at a time to a thread of its own. Both queues are bounded, and what they drop they count.
 
 pub mod business_events;
+mod counted_queue;
+pub mod levels;
+pub mod optional;
 pub mod projections;
+pub mod request_lines;
 
 use std::io::{self, Write};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use inventory_application::ports::Clock;
-use slog::{Drain, Level, LevelFilter, Logger, PushFnValue, Record, o};
-use slog_async::{Async, AsyncGuard, OverflowStrategy};
+use slog::{Drain, Level, Logger, PushFnValue, Record, o};
+use slog_async::{AsyncCore, AsyncGuard};
 use slog_json::Json;
 
+use self::counted_queue::CountedQueue;
+pub use self::counted_queue::DroppedLines;
+use self::levels::{ByPart, LogLevels};
 use crate::moment::Rfc3339;
 use crate::settings::{LogLevel, LogSettings};
 use crate::system::SystemClock;
 
-/// A logger that writes to standard output; dropping the guard writes what still waits.
-pub fn logger(settings: &LogSettings) -> (Logger, AsyncGuard) {
-    let json = Mutex::new(json_lines(WholeLines::default(), true));
-    let (drain, guard) = Async::new(json.fuse())
-        .chan_size(settings.queue_lines_max)
-        .overflow_strategy(OverflowStrategy::DropAndReport)
-        .build_with_guard();
-    (Logger::root(LevelFilter::new(drain, settings.level.into()).fuse(), o!()), guard)
+/// The log of the service. Dropping it writes what still waits.
+pub struct Log {
+    /// What lines are handed to.
+    pub logger: Logger,
+    /// How much of them is written.
+    pub levels: Arc<LogLevels>,
+    /// How many were not written for want of room.
+    pub dropped: Arc<DroppedLines>,
+    _writer: AsyncGuard,
+}
+
+impl Log {
+    /// A log on standard output.
+    #[must_use]
+    pub fn open(settings: &LogSettings) -> Self {
+        let json = Mutex::new(json_lines(WholeLines::default(), true));
+        let queue = AsyncCore::custom(json.fuse()).chan_size(settings.queue_lines_max);
+        let (queue, writer) = queue.build_with_guard();
+        let (levels, dropped) = (LogLevels::new(settings.into()), Arc::new(DroppedLines::default()));
+        let drain = ByPart { levels: Arc::clone(&levels), inner: CountedQueue::new(queue, Arc::clone(&dropped)) };
+        Self { logger: Logger::root(drain, o!()), levels, dropped, _writer: writer }
+    }
 }
 
 /// One JSON object a record: its time, its level and its message as `event`, then its own values.

@@ -96,7 +96,7 @@ pub fn with_request_id<S, B>(
 ) -> impl Future<Output = Result<ServiceResponse<EitherBody<B>>, Error>> + use<S, B>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
-    B: MessageBody,
+    B: MessageBody + 'static,
 {
     let (request_id, header) = RequestId::of(request.headers());
     request.extensions_mut().insert(request_id.clone());

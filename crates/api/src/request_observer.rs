@@ -2,24 +2,27 @@
 
 use std::time::Instant;
 
+use actix_web::body::MessageBody;
 use actix_web::dev::ServiceResponse;
 
+use crate::logging::request_lines::RequestLines;
 use crate::metrics::requests::{NO_ROUTE, WorkerMetrics};
 
 /// Takes down the requests of one worker.
 pub struct RequestObserver {
     metrics: WorkerMetrics,
+    lines: RequestLines,
 }
 
 impl RequestObserver {
     /// An observer that has seen nothing.
     #[must_use]
-    pub fn new(metrics: WorkerMetrics) -> Self {
-        Self { metrics }
+    pub fn new(metrics: WorkerMetrics, lines: RequestLines) -> Self {
+        Self { metrics, lines }
     }
 
     /// A request that came at `began` was answered; `problem` is the end of the type of the problem that the answer tells of.
-    pub fn answered<B>(&self, began: Instant, answered: &ServiceResponse<B>, problem: Option<&str>) {
+    pub fn answered<B: MessageBody>(&self, began: Instant, answered: &ServiceResponse<B>, problem: Option<&str>) {
         let took = began.elapsed();
         let request = answered.request();
         let route = request.match_pattern();
@@ -28,5 +31,6 @@ impl RequestObserver {
         if let Some(problem) = problem {
             self.metrics.problem(problem);
         }
+        self.lines.answered(route, took, answered, problem);
     }
 }

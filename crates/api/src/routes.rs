@@ -7,7 +7,7 @@
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder};
 
-use crate::handlers::{batch, documents, events, health, history, metrics, orders, stock, transfers};
+use crate::handlers::{batch, documents, events, health, history, log_levels, metrics, orders, stock, transfers};
 use crate::openapi::{Asked, Description, Method, tell};
 use crate::problem::Problem;
 use crate::request_context::nothing_here;
@@ -57,6 +57,10 @@ pub fn table() -> Vec<Path> {
         path("/health/live").get(health::live, tell::health::live),
         path("/health/ready").get(health::ready, tell::health::ready),
         path("/metrics").get(metrics::metrics, tell::metrics::metrics),
+        path("/admin/log-levels")
+            .get(log_levels::show, tell::log_levels::show)
+            .put(log_levels::set, tell::log_levels::set)
+            .delete(log_levels::reset, tell::log_levels::reset),
         path("/openapi.json").get(documents::openapi, tell::documents::openapi),
         path("/swagger").get(documents::swagger, tell::documents::swagger),
         path("/swagger/{file}").get(documents::swagger_file, tell::documents::swagger_file),
@@ -126,6 +130,28 @@ impl Path {
     {
         let mut path = self.operation::<A>(Method::Post, description);
         path.resource = path.resource.route(web::post().to(handler));
+        path
+    }
+
+    /// PUT.
+    fn put<H, A>(self, handler: H, description: fn() -> Description) -> Self
+    where
+        H: Handler<A, Output: Responder + 'static>,
+        A: FromRequest + Asked + 'static,
+    {
+        let mut path = self.operation::<A>(Method::Put, description);
+        path.resource = path.resource.route(web::put().to(handler));
+        path
+    }
+
+    /// DELETE.
+    fn delete<H, A>(self, handler: H, description: fn() -> Description) -> Self
+    where
+        H: Handler<A, Output: Responder + 'static>,
+        A: FromRequest + Asked + 'static,
+    {
+        let mut path = self.operation::<A>(Method::Delete, description);
+        path.resource = path.resource.route(web::delete().to(handler));
         path
     }
 

@@ -16,7 +16,8 @@ use crate::access::key_maker::{entry_for, fresh_key};
 use crate::command_line::{Command, CommandLine, Keys, Replay, Serve};
 use crate::composition::{Services, compose};
 use crate::listeners::addresses;
-use crate::logging::logger;
+use crate::logging::Log;
+use crate::logging::levels::{LogPart, part_log};
 use crate::maintenance::backup::{backup, restore};
 use crate::maintenance::export::{Target, export};
 use crate::maintenance::import::{Imported, import};
@@ -143,15 +144,16 @@ async fn serve(config: Option<&Path>, options: Serve) -> Result<ExitCode, RunErr
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| RunError::of(&error))?;
     let hangup = signal(SignalKind::hangup()).map_err(|error| RunError::of(&error))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| RunError::of(&error))?;
-    let (log, lines) = logger(&settings.log);
+    let lines = Log::open(&settings.log);
+    let log = lines.logger.clone();
     let (access, keys) =
-        Access::open(&settings, log.new(o!("part" => "access"))).map_err(|error| RunError::of(&error))?;
+        Access::open(&settings, part_log(&log, LogPart::Access)).map_err(|error| RunError::of(&error))?;
     let tls = Tls::open(&settings, &log).map_err(|error| RunError::of(&error))?;
     let (tls, certificate) = tls.map_or((None, None), |tls| (Some(tls.config), Some(tls.watched)));
     // Before anything is opened: who must not listen there needs no store.
     let is_guarded = access.is_on() || settings.access.allow_open_network;
     addresses(&settings.server, is_guarded).map_err(|error| RunError::of(&error))?;
-    let services = compose(&settings, &log).await.map_err(|error| RunError::of(&error))?;
+    let services = compose(&settings, &lines).await.map_err(|error| RunError::of(&error))?;
     let listening = listen(&settings, &services, &access, tls.as_ref(), &log).map_err(|error| RunError::of(&error))?;
     let reload = Duration::from_millis(settings.access.reload_ms);
     let reload = actix_web::rt::spawn(watch(keys.into_iter().chain(certificate).collect(), reload, hangup));
@@ -228,13 +230,14 @@ async fn replay_embedded(config: Option<&Path>, options: &ReplayOptions) -> Resu
     if matches!(settings.log.level, LogLevel::Trace | LogLevel::Debug | LogLevel::Info) {
         settings.log.level = LogLevel::Warning; // Standard output is for the report.
     }
-    let (log, lines) = logger(&settings.log);
-    let log = log.new(o!("command" => "replay"));
-    let services = compose(&settings, &log).await.map_err(|error| RunError::of(&error))?;
+    settings.log.parts.clear();
+    let mut lines = Log::open(&settings.log);
+    lines.logger = lines.logger.new(o!("command" => "replay"));
+    let services = compose(&settings, &lines).await.map_err(|error| RunError::of(&error))?;
     let shop = embedded_shop(&services);
     let done = replay(&shop, options, Progress::on_stderr()).await;
     drop(shop);
-    services.close(&log).await;
+    services.close(&lines.logger).await;
     drop(lines);
     done.map_err(|error| RunError::of(&error))
 }

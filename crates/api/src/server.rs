@@ -18,7 +18,9 @@ use crate::composition::Services;
 use crate::cross_origin::cross_origin;
 use crate::event_stream::EventStreamSettings;
 use crate::handlers::documents::Documents;
+use crate::handlers::log_levels::AdminLog;
 use crate::listeners::{ListenError, listeners, unavailable};
+use crate::logging::request_lines::RequestLines;
 use crate::request_context::{Around, with_request_id};
 use crate::request_observer::RequestObserver;
 use crate::routes::routes;
@@ -96,6 +98,7 @@ pub fn listen(
     let is_guarded = access.is_on() || settings.access.allow_open_network;
     let event_streams = web::Data::new(EventStreamSettings::of(&settings.events, log));
     let (cors, is_tls) = (settings.cors.clone(), tls.is_some());
+    let log_settings = settings.log.clone();
     let settings = &settings.server;
     let commands = web::Data::new(services.commands.clone());
     let queries = web::Data::new(services.queries.clone());
@@ -110,9 +113,13 @@ pub fn listen(
     let batch_body = web::Data::new(BodyLimit { bytes_max: settings.batch_body_bytes_max, wait_max: body_wait });
     let (log, drain, access) = (log.clone(), services.drain.clone(), Arc::clone(access));
     let telemetry = services.telemetry.clone();
+    let levels = Arc::clone(&services.log_levels);
+    let log_levels = web::Data::from(Arc::clone(&services.log_levels));
+    let admin_log = web::Data::new(AdminLog(log.clone()));
     let mut server = HttpServer::new(move || {
         let (log, drain, telemetry) = (log.clone(), drain.clone(), telemetry.clone());
-        let observer = Rc::new(RequestObserver::new(metrics.worker()));
+        let lines = RequestLines::new(&log_settings, &log, Arc::clone(&levels));
+        let observer = Rc::new(RequestObserver::new(metrics.worker(), lines));
         let around = Around { log, drain, observer, door: access.door(), telemetry };
         App::new()
             .app_data(commands.clone())
@@ -124,6 +131,8 @@ pub fn listen(
             .app_data(metrics.clone())
             .app_data(feed.clone())
             .app_data(event_streams.clone())
+            .app_data(log_levels.clone())
+            .app_data(admin_log.clone())
             .app_data(body_limit.clone())
             .configure(|config| routes(config, &batch_body))
             .wrap_fn(move |request, service| with_request_id(request, service, &around))

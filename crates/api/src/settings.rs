@@ -2,17 +2,20 @@
 
 pub mod telemetry;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use config::{Config, ConfigError, Environment, File, FileFormat};
-use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 
 use crate::access::client_address::Network;
 use crate::cross_origin::Origin;
+use crate::logging::levels::LogPart;
 use crate::secret::Secret;
 
 pub use self::telemetry::TelemetrySettings;
@@ -190,7 +193,16 @@ sections! {
         jitter: f64,
     }
     /// `[log]`
-    LogSettings { level: LogLevel, business_events: bool, queue_lines_max: usize, queue_batches_max: usize, }
+    LogSettings {
+        level: LogLevel,
+        business_events: bool,
+        requests: bool,
+        requests_sample: u32,
+        requests_slow_ms: u64,
+        queue_lines_max: usize,
+        queue_batches_max: usize,
+        parts: BTreeMap<LogPart, LogLevel>,
+    }
 }
 
 /// Which event store is used.
@@ -204,7 +216,7 @@ pub enum EventStoreKind {
 }
 
 /// How much is logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum LogLevel {
@@ -214,6 +226,11 @@ pub enum LogLevel {
     Warning,
     Error,
     Critical,
+}
+
+impl LogLevel {
+    /// All of them, from the one with most lines on.
+    pub const ALL: [Self; 6] = [Self::Trace, Self::Debug, Self::Info, Self::Warning, Self::Error, Self::Critical];
 }
 
 /// Why the settings can't be used; the message names the key.
@@ -291,6 +308,7 @@ impl Settings {
             ("projections.catch_up_page_events_max", self.projections.catch_up_page_events_max),
             ("resilience.failures_to_open", self.resilience.failures_to_open as usize),
             ("resilience.tries_max", self.resilience.tries_max as usize),
+            ("log.requests_sample", self.log.requests_sample as usize),
             ("log.queue_lines_max", self.log.queue_lines_max),
             ("log.queue_batches_max", self.log.queue_batches_max),
         ];

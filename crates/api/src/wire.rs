@@ -1,6 +1,6 @@
 //! Request and response bodies: the only public JSON shapes, free to change apart from the domain.
 //!
-//! Those about one stock are here; [`orders`], [`transfers`], [`batch`] and [`history`] have files of their own. Each type is
+//! Those about one stock are here; [`orders`], [`transfers`], [`batch`], [`history`] and [`log_levels`] have files of their own. Each type is
 //! also its schema in the OpenAPI document; what is said about a field here is said there.
 
 pub mod batch;
@@ -8,6 +8,7 @@ pub mod events;
 pub mod fields;
 pub mod history;
 pub mod json_body;
+pub mod log_levels;
 pub mod orders;
 pub mod schemas;
 pub mod transfers;

@@ -13,8 +13,10 @@ use inventory_domain::{DomainEvent, Quantity, ReservationId, order, transfer};
 use slog::{Drain, Level, Logger, OwnedKVList, b, error, o, record, warn};
 use slog_json::Json;
 
+use super::levels::{LogLevels, LogPart};
+use super::optional::Optional;
 use super::{json_lines, put_out};
-use crate::settings::{LogLevel, LogSettings};
+use crate::settings::LogSettings;
 use crate::telemetry::TraceField;
 
 /// A batch on its way to the log.
@@ -23,6 +25,7 @@ type Batch = (Arc<Vec<AppendGroup>>, Vec<CommittedGroup>);
 /// Hears of commits and has them logged by a thread of its own; never waits for it.
 pub struct BusinessEvents {
     batches: Mutex<Option<SyncSender<Batch>>>,
+    levels: Arc<LogLevels>,
     is_quiet: AtomicBool,
     /// Since the log was last told.
     dropped: Arc<AtomicU64>,
@@ -38,13 +41,16 @@ impl BusinessEvents {
     /// # Errors
     ///
     /// When the thread can't be started.
-    pub fn start(settings: &LogSettings, log: &Logger) -> io::Result<(Arc<Self>, BusinessEventsWriter)> {
+    pub fn start(
+        settings: &LogSettings,
+        levels: Arc<LogLevels>,
+        log: &Logger,
+    ) -> io::Result<(Arc<Self>, BusinessEventsWriter)> {
         let (dropped, dropped_ever) = (Arc::new(AtomicU64::new(0)), AtomicU64::new(0));
-        let is_wanted =
-            settings.business_events && matches!(settings.level, LogLevel::Trace | LogLevel::Debug | LogLevel::Info);
-        if !is_wanted {
+        if !settings.business_events {
+            let (batches, is_quiet) = (Mutex::new(None), AtomicBool::new(true));
             return Ok((
-                Arc::new(Self { batches: Mutex::new(None), is_quiet: AtomicBool::new(true), dropped, dropped_ever }),
+                Arc::new(Self { batches, levels, is_quiet, dropped, dropped_ever }),
                 BusinessEventsWriter(None),
             ));
         }
@@ -52,8 +58,8 @@ impl BusinessEvents {
         let (log, counted) = (log.clone(), Arc::clone(&dropped));
         let writer =
             thread::Builder::new().name("business-events".into()).spawn(move || write(&receiver, &log, &counted))?;
-        let events =
-            Self { batches: Mutex::new(Some(sender)), is_quiet: AtomicBool::new(false), dropped, dropped_ever };
+        let (batches, is_quiet) = (Mutex::new(Some(sender)), AtomicBool::new(false));
+        let events = Self { batches, levels, is_quiet, dropped, dropped_ever };
         Ok((Arc::new(events), BusinessEventsWriter(Some(writer))))
     }
 
@@ -87,7 +93,8 @@ impl BusinessEventsWriter {
 
 impl CommitListener for BusinessEvents {
     fn committed(&self, batch: &Arc<Vec<AppendGroup>>, committed: Vec<CommittedGroup>) {
-        if self.is_quiet.load(Ordering::Relaxed) {
+        let is_logged = self.levels.is_enabled(Some(LogPart::BusinessEvents), Level::Info);
+        if !is_logged || self.is_quiet.load(Ordering::Relaxed) {
             return;
         }
         let batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
@@ -146,18 +153,19 @@ fn write_group(
                 trace,
                 "position" => position,
                 "version" => version,
-                "transfer_id" => match appended.stream {
+                "actor" => Optional(group.metadata.actor.as_deref()),
+                "transfer_id" => Optional(match appended.stream {
                     StreamId::Transfer(transfer_id) => Some(transfer_id.to_string()),
                     StreamId::Inventory(_) | StreamId::Order(_) => None,
-                },
-                "order_id" => match appended.stream {
+                }),
+                "order_id" => Optional(match appended.stream {
                     StreamId::Order(order_id) => Some(order_id.to_string()),
                     StreamId::Inventory(_) | StreamId::Transfer(_) => None,
-                },
-                "reservation_id" => reservation_id.map(|id| id.to_string()),
-                "quantity" => quantity,
-                "store_id" => store_id.map(|id| id.to_string()),
-                "product_id" => product_id.map(|id| id.to_string()),
+                }),
+                "reservation_id" => Optional(reservation_id.map(|id| id.to_string())),
+                "quantity" => Optional(quantity),
+                "store_id" => Optional(store_id.map(|id| id.to_string())),
+                "product_id" => Optional(product_id.map(|id| id.to_string())),
                 "request_id" => request_id);
             json.log(&record!(Level::Info, "", &name, values), nothing_more)?;
         }

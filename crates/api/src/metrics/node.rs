@@ -9,6 +9,7 @@ use inventory_resilience::{BreakerState, CircuitBreaker};
 
 use super::{Metrics, MetricsError, number};
 use crate::health::{Condition, Health, PartCondition};
+use crate::logging::DroppedLines;
 use crate::logging::business_events::BusinessEvents;
 use crate::server::Drain;
 
@@ -32,6 +33,8 @@ pub struct Watched {
     pub drain: Drain,
     /// The lines for what is committed.
     pub business_events: Arc<BusinessEvents>,
+    /// The other lines that were not written.
+    pub dropped_lines: Arc<DroppedLines>,
 }
 
 /// Has all of it measured.
@@ -40,7 +43,8 @@ pub struct Watched {
 ///
 /// When a name is wrong or taken.
 pub fn measure(metrics: &Metrics, watched: Watched) -> Result<(), MetricsError> {
-    let Watched { commands, head, projections, expiry, cache, breakers, health, drain, business_events } = watched;
+    let Watched { commands, head, projections, expiry, cache, breakers, health, drain, business_events, dropped_lines } =
+        watched;
     write_side(metrics, commands)?;
     read_side(metrics, head, &projections)?;
     cached(metrics, cache)?;
@@ -70,7 +74,7 @@ pub fn measure(metrics: &Metrics, watched: Watched) -> Result<(), MetricsError> 
         "inventory_log_lines_dropped_total",
         "Log lines that were not written, because their queue was full.",
         "queue",
-        move || vec![("business_events", number(business_events.dropped()))],
+        move || vec![("business_events", number(business_events.dropped())), ("lines", number(dropped_lines.count()))],
     )
 }
 

@@ -30,6 +30,10 @@ pub enum Method {
     Get,
     /// POST.
     Post,
+    /// PUT.
+    Put,
+    /// DELETE.
+    Delete,
 }
 
 impl Method {
@@ -39,6 +43,8 @@ impl Method {
         match self {
             Self::Get => &["GET", "HEAD"],
             Self::Post => &["POST"],
+            Self::Put => &["PUT"],
+            Self::Delete => &["DELETE"],
         }
     }
 
@@ -46,6 +52,8 @@ impl Method {
         match self {
             Self::Get => actix_web::http::Method::GET,
             Self::Post => actix_web::http::Method::POST,
+            Self::Put => actix_web::http::Method::PUT,
+            Self::Delete => actix_web::http::Method::DELETE,
         }
     }
 
@@ -53,6 +61,8 @@ impl Method {
         match self {
             Self::Get => HttpMethod::Get,
             Self::Post => HttpMethod::Post,
+            Self::Put => HttpMethod::Put,
+            Self::Delete => HttpMethod::Delete,
         }
     }
 }
