@@ -166,6 +166,12 @@ impl RunningService {
         format!("http://{}", self.address)
     }
 
+    /// The number of its process.
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Its data folder.
     #[must_use]
     pub fn data(&self) -> &Path {

@@ -54,6 +54,7 @@ kinds! {
     MALFORMED_JSON = "malformed-json", 400, "The body is not JSON";
     UNAUTHENTICATED = "unauthenticated", 401, "Credentials are needed";
     FORBIDDEN = "forbidden", 403, "The credentials don't allow this";
+    ORIGIN_NOT_ALLOWED = "origin-not-allowed", 403, "Pages of this origin may not call";
     NOT_FOUND = "not-found", 404, "There is nothing at this path";
     STOCK_NOT_FOUND = "stock-not-found", 404, "Nobody has ever filled this stock";
     RESERVATION_NOT_FOUND = "reservation-not-found", 404, "The stock knows no such reservation";
@@ -232,7 +233,7 @@ impl Problem {
     /// A page of another origin may not call the service.
     #[must_use]
     pub fn origin_not_allowed() -> Self {
-        Self::detailed(Kind::FORBIDDEN, "pages of this origin may not send this request")
+        Self::detailed(Kind::ORIGIN_NOT_ALLOWED, "pages of this origin may not send this request")
     }
 
     /// The caller has asked too often.

@@ -14,14 +14,8 @@ use actix_web::http::header::{
 use crate::problem::Problem;
 use crate::request_context::{REQUEST_ID, RequestId};
 
-/// Nothing in an answer is to be run or shown within another page.
+/// Nothing in an answer is to be run or shown within another page; the pages of the documentation say themselves what they need.
 const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
-
-/// The pages of the documentation bring their own scripts and styles, and nothing from elsewhere.
-const OWN_PAGES: HeaderValue = HeaderValue::from_static(
-    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; \
-     font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
-);
 
 const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
 const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
@@ -52,9 +46,8 @@ where
     let answered = service.call(request);
     async move {
         let mut answered = named(answered.await?);
-        let request = answered.request();
-        let (is_documentation, is_read) = (is_documentation(request.path()), is_read(request.method()));
-        add(answered.headers_mut(), is_documentation, is_read, is_tls);
+        let is_read = is_read(answered.request().method());
+        add(answered.headers_mut(), is_read, is_tls);
         Ok(answered)
     }
 }
@@ -75,13 +68,13 @@ fn named<B: MessageBody>(answered: ServiceResponse<B>) -> ServiceResponse<Either
     answered
 }
 
-fn add(headers: &mut HeaderMap, is_documentation: bool, is_read: bool, is_tls: bool) {
+fn add(headers: &mut HeaderMap, is_read: bool, is_tls: bool) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, NO_SNIFFING);
     headers.insert(REFERRER_POLICY, NO_REFERRER);
     let has_version = is_read && headers.contains_key(ETAG);
     // An answer that knows better has said so itself.
     if !headers.contains_key(CONTENT_SECURITY_POLICY) {
-        headers.insert(CONTENT_SECURITY_POLICY, if is_documentation { OWN_PAGES } else { NOTHING });
+        headers.insert(CONTENT_SECURITY_POLICY, NOTHING);
     }
     if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, if has_version { ASK_AGAIN } else { KEEP_NOTHING });
@@ -89,10 +82,6 @@ fn add(headers: &mut HeaderMap, is_documentation: bool, is_read: bool, is_tls: b
     if is_tls {
         headers.insert(STRICT_TRANSPORT_SECURITY, TLS_ONLY);
     }
-}
-
-fn is_documentation(path: &str) -> bool {
-    path.starts_with("/swagger") || path.starts_with("/redoc")
 }
 
 fn is_read(method: &Method) -> bool {
@@ -110,7 +99,7 @@ mod tests {
             if etag {
                 headers.insert(ETAG, HeaderValue::from_static("\"1\""));
             }
-            add(&mut headers, false, is_read, false);
+            add(&mut headers, is_read, false);
             headers.get(CACHE_CONTROL).unwrap().to_str().unwrap().to_owned()
         };
         assert_eq!(policy(true, true), "private, no-cache");
@@ -123,7 +112,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
         headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'self'"));
-        add(&mut headers, true, true, true);
+        add(&mut headers, true, true);
         assert_eq!(headers.get(CACHE_CONTROL).unwrap(), "public, max-age=3600");
         assert_eq!(headers.get(CONTENT_SECURITY_POLICY).unwrap(), "default-src 'self'");
         assert_eq!(headers.get(STRICT_TRANSPORT_SECURITY).unwrap(), "max-age=31536000");
