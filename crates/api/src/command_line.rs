@@ -39,6 +39,9 @@ pub enum Command {
     /// Replay the whole log and compare everything with it: rules, versions, positions, snapshots, read models; also while a
     /// service runs. Exits with 1 where something is wrong
     Verify(Verify),
+    /// Make the read models anew from the log, all of them or one; not while a service runs, where an operator's call does it
+    /// (POST /admin/projections/{name}/rebuild). What is cut off changes nothing
+    Rebuild(Rebuild),
     /// Write the log as JSON Lines, one event a line; also while a service runs
     Export(Export),
     /// Read a log from JSON Lines into an empty store, or go on with an import that was cut off; proves all of it first
@@ -93,6 +96,13 @@ pub struct Verify {
     /// the largest stock that has snapshots, which is compared as a whole
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
     pub memory_mib: u64,
+}
+
+/// Options of `rebuild`.
+#[derive(Debug, Args)]
+pub struct Rebuild {
+    /// The read model, such as `stock_levels`; all of them in one pass over the log, if none is named
+    pub name: Option<String>,
 }
 
 /// Options of `export`.

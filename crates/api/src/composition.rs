@@ -21,8 +21,8 @@ use inventory_eventstore::{DataFolder, DataFolderError, DroppedBatch, LostEvents
 use inventory_messaging::{CommitBus, InProcessBus};
 use inventory_projections::digests::ReadModelFile;
 use inventory_projections::{
-    ProjectionRunner, ProjectionRunnerSettings, ReadModelSettings, SqliteReadModels, orders, product_inventory,
-    reservations, stock_levels, transfers,
+    ProjectionControl, ProjectionRunner, ProjectionRunnerSettings, ReadModelSettings, SqliteReadModels, orders,
+    product_inventory, reservations, stock_levels, transfers,
 };
 use inventory_resilience::{
     BreakerSettings, BreakerState, CircuitBreaker, ResilientEventStore, ResilientStockViews, RetryPolicy, RetrySettings,
@@ -63,6 +63,8 @@ pub struct Services {
     pub lists: ListQueries,
     /// Where the log ended when the services were started.
     pub head_at_start: Position,
+    /// What an operator may ask of the projections.
+    pub projections: ProjectionControl,
     /// How the node is.
     pub health: Arc<Health>,
     /// Whether the node is going down.
@@ -208,6 +210,7 @@ pub async fn compose(settings: &Settings, lines: &Log) -> Result<Services, Compo
     };
     node::measure(&metrics, watched)?;
 
+    let projections = runner.control();
     let background = Background::start(command_loop, runner, expiry, event_feed, business_log, control, log)?;
     Ok(Services {
         commands,
@@ -215,6 +218,7 @@ pub async fn compose(settings: &Settings, lines: &Log) -> Result<Services, Compo
         history,
         lists,
         feed,
+        projections,
         head_at_start: head,
         health,
         drain,
@@ -257,11 +261,11 @@ impl Background {
         store: Arc<dyn StoreControl>,
         log: &Logger,
     ) -> io::Result<Self> {
-        let told = (runner.status(), part_log(log, LogPart::Projections));
+        let told = (runner.control(), part_log(log, LogPart::Projections));
         let command_loop = Worker::start("command-loop", |stop| command_loop.run(stop))?;
         let projections = Worker::start("projections", move |stop| async move {
-            let (status, log) = told;
-            let watched = tell_of_projections(status, log);
+            let (control, log) = told;
+            let watched = tell_of_projections(control, log);
             tokio::select! {
                 () = runner.run(stop) => (),
                 () = watched => (),
@@ -323,7 +327,7 @@ fn bus_to(
 }
 
 /// How far the read models are, if that can be read before anything is opened for good.
-fn seen_by_read_models(path: &Path) -> Option<Seen> {
+pub(crate) fn seen_by_read_models(path: &Path) -> Option<Seen> {
     let position = ReadModelFile::open(path).and_then(|file| file.furthest()).ok()?;
     Some(Seen { by: path.to_owned(), position })
 }
@@ -437,7 +441,7 @@ fn catch_up_settings(settings: &Settings) -> CatchUpSettings {
     CatchUpSettings { wait_ms_max: section.catch_up_ms_max, waiting_max: section.waiting_max }
 }
 
-fn read_model_settings(settings: &Settings) -> ReadModelSettings {
+pub(crate) fn read_model_settings(settings: &Settings) -> ReadModelSettings {
     let section = &settings.read_model;
     ReadModelSettings {
         readers_max: section.readers_max,
@@ -446,7 +450,7 @@ fn read_model_settings(settings: &Settings) -> ReadModelSettings {
     }
 }
 
-fn runner_settings(settings: &Settings) -> ProjectionRunnerSettings {
+pub(crate) fn runner_settings(settings: &Settings) -> ProjectionRunnerSettings {
     let section = &settings.projections;
     ProjectionRunnerSettings {
         page_events_max: section.page_events_max,

@@ -8,6 +8,7 @@ pub mod history;
 pub mod log_levels;
 pub mod metrics;
 pub mod orders;
+pub mod projections;
 pub mod stock;
 pub mod transfers;
 pub mod writer;

@@ -1,4 +1,4 @@
-//! Work on a data folder as a whole: [`export`], [`import`], [`backup`] (and restore), [`verify`].
+//! Work on a data folder as a whole: [`export`], [`import`], [`backup`] (and restore), [`verify`], [`rebuild`].
 //!
 //! What only reads works beside a service that uses the folder; what writes takes the folder for itself.
 
@@ -6,6 +6,7 @@ pub mod backup;
 pub mod export;
 pub mod export_line;
 pub mod import;
+pub mod rebuild;
 pub mod verify;
 
 use std::io;
@@ -67,6 +68,9 @@ pub enum MaintenanceError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A read model can't be made anew.
+    #[error("{0}; the read models are as they were")]
+    Rebuild(String),
     /// A backup is none, or not a whole one.
     #[error("{path} is no backup: {problem}", path = path.display())]
     NoBackup {

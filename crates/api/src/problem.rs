@@ -12,6 +12,7 @@ use inventory_application::ports::{StoreError, ViewError};
 use inventory_application::{CommandError, FeedError, HistoryError, NotFresh, QueryError, Shortfall};
 use inventory_domain::inventory::Rejection;
 use inventory_domain::{order, transfer};
+use inventory_projections::ControlError;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -60,6 +61,7 @@ kinds! {
     RESERVATION_NOT_FOUND = "reservation-not-found", 404, "The stock knows no such reservation";
     ORDER_NOT_FOUND = "order-not-found", 404, "There is no such order";
     TRANSFER_NOT_FOUND = "transfer-not-found", 404, "There is no such transfer";
+    PROJECTION_NOT_FOUND = "projection-not-found", 404, "There is no such projection";
     METHOD_NOT_ALLOWED = "method-not-allowed", 405, "The path has no such method";
     REQUEST_TIMEOUT = "request-timeout", 408, "The body took too long to arrive";
     INSUFFICIENT_STOCK = "insufficient-stock", 409, "Not enough units are available";
@@ -78,6 +80,7 @@ kinds! {
     RESERVATION_RELEASED = "reservation-released", 409, "The reservation is released";
     BELOW_RESERVED = "below-reserved", 409, "Fewer units were counted than are reserved";
     CONCURRENCY_CONFLICT = "concurrency-conflict", 409, "Others changed the stock at every try";
+    REBUILD_RUNNING = "rebuild-running", 409, "A read model is being made anew";
     VERSION_MISMATCH = "version-mismatch", 412, "The version is another one";
     TOO_LARGE = "too-large", 413, "The body is too large";
     UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type", 415, "The body has to be application/json";
@@ -274,6 +277,12 @@ impl Problem {
         Self::detailed(Kind::TRANSFER_NOT_FOUND, detail)
     }
 
+    /// There is no projection of this name.
+    #[must_use]
+    pub fn projection_not_found(name: &str) -> Self {
+        Self::detailed(Kind::PROJECTION_NOT_FOUND, format!("there is no projection {name}"))
+    }
+
     /// The service is going down, or not up yet.
     #[must_use]
     pub fn unavailable(detail: impl Into<String>) -> Self {
@@ -365,6 +374,16 @@ impl From<Rejection> for Problem {
             Rejection::ExceedsReservation { .. } => Self::detailed(Kind::EXCEEDS_RESERVATION, detail),
             Rejection::CountedTooLongAgo { .. } => Self::invalid_field("counted_at", detail),
             Rejection::BelowReserved { .. } => Self::detailed(Kind::BELOW_RESERVED, detail),
+        }
+    }
+}
+
+impl From<ControlError> for Problem {
+    fn from(error: ControlError) -> Self {
+        match error {
+            ControlError::Unknown(name) => Self::projection_not_found(&name),
+            ControlError::Rebuilding(_) => Self::detailed(Kind::REBUILD_RUNNING, error.to_string()),
+            ControlError::Ended | ControlError::ReadModels(_) => Self::caused(Kind::UNAVAILABLE, error),
         }
     }
 }

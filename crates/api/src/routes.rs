@@ -7,7 +7,9 @@
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder};
 
-use crate::handlers::{batch, documents, events, health, history, log_levels, metrics, orders, stock, transfers};
+use crate::handlers::{
+    batch, documents, events, health, history, log_levels, metrics, orders, projections, stock, transfers,
+};
 use crate::openapi::{Asked, Description, Method, tell};
 use crate::problem::Problem;
 use crate::request_context::nothing_here;
@@ -56,6 +58,10 @@ pub fn table() -> Vec<Path> {
         path("/health").get(health::live, tell::health::health),
         path("/health/live").get(health::live, tell::health::live),
         path("/health/ready").get(health::ready, tell::health::ready),
+        path("/admin/projections").get(projections::list, tell::projections::list),
+        path("/admin/projections/{name}").get(projections::show, tell::projections::show),
+        path("/admin/projections/{name}/rebuild").post(projections::rebuild, tell::projections::rebuild),
+        path("/admin/projections/{name}/resume").post(projections::resume, tell::projections::resume),
         path("/metrics").get(metrics::metrics, tell::metrics::metrics),
         path("/admin/log-levels")
             .get(log_levels::show, tell::log_levels::show)

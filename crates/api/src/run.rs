@@ -21,6 +21,7 @@ use crate::logging::levels::{LogPart, part_log};
 use crate::maintenance::backup::{backup, restore};
 use crate::maintenance::export::{Target, export};
 use crate::maintenance::import::{Imported, import};
+use crate::maintenance::rebuild::rebuild;
 use crate::maintenance::verify::verify;
 use crate::progress::Progress;
 use crate::replay::{EmbeddedShop, HttpShop, Plan, ReplayOptions, ReplayReport, ids, replay, replay_plan};
@@ -74,6 +75,14 @@ pub fn run(command_line: CommandLine) -> Result<ExitCode, RunError> {
             let report = report.map_err(|error| RunError::of(&error))?;
             say(&mut io::stdout(), &report)?;
             Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Rebuild(options) => {
+            let settings = load(config.as_deref())?;
+            let done = system.block_on(rebuild(&settings, options.name.as_deref(), Progress::on_stderr()));
+            let position = done.map_err(|error| RunError::of(&error))?;
+            let what = options.name.as_deref().unwrap_or("all read models");
+            say(&mut io::stdout(), format_args!("{what}: made anew from {position} events"))?;
+            Ok(ExitCode::SUCCESS)
         }
         Command::Export(options) => {
             let target = if options.by_stock { Target::Streams(options.to) } else { Target::Log(options.to) };

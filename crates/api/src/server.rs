@@ -104,6 +104,7 @@ pub fn listen(
     let queries = web::Data::new(services.queries.clone());
     let history = web::Data::new(services.history.clone());
     let lists = web::Data::new(services.lists.clone());
+    let projections = web::Data::new(services.projections.clone());
     let health = web::Data::from(Arc::clone(&services.health));
     let documents = web::Data::new(Documents::new());
     let metrics = web::Data::from(Arc::clone(&services.metrics));
@@ -126,6 +127,7 @@ pub fn listen(
             .app_data(queries.clone())
             .app_data(history.clone())
             .app_data(lists.clone())
+            .app_data(projections.clone())
             .app_data(health.clone())
             .app_data(documents.clone())
             .app_data(metrics.clone())

@@ -10,6 +10,7 @@ pub mod history;
 pub mod json_body;
 pub mod log_levels;
 pub mod orders;
+pub mod projections;
 pub mod schemas;
 pub mod transfers;
 

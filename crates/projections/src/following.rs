@@ -203,6 +203,7 @@ impl Shared {
                 Ok(_) => (),
                 Err(error @ (ProjectionError::Inapplicable { .. } | ProjectionError::OwnershipLost(_))) => {
                     one.stopped = Some(error.to_string());
+                    self.intervene();
                 }
                 Err(ProjectionError::Unavailable(error)) => failure = Some(error.to_string()),
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use inventory_application::Position;
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::runner_status::{Rebuild, RunnerStatus};
 use crate::shared::Shared;
@@ -44,6 +44,12 @@ impl ProjectionControl {
         self.shared.status_now()
     }
 
+    /// Changes when a projection stops or goes on, and when a rebuild begins or ends.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.shared.interventions.subscribe()
+    }
+
     /// Has read models made anew from the log's start, all of `names` in one pass over it, while the present ones serve and
     /// follow. [`ProjectionControl::status`] shows what becomes of it.
     ///
@@ -60,6 +66,8 @@ impl ProjectionControl {
         for place in places {
             status.projections[place].rebuild = Some(Rebuild::Running { position: Position::START });
         }
+        drop(status);
+        self.shared.intervene();
         Ok(())
     }
 

@@ -27,8 +27,11 @@ impl Shared {
                     Rebuild::Failed { reason: format!("{reason}{also}") }
                 }
             };
-            let mut status = self.status();
-            places.into_iter().for_each(|place| status.projections[place].rebuild = Some(outcome.clone()));
+            {
+                let mut status = self.status();
+                places.into_iter().for_each(|place| status.projections[place].rebuild = Some(outcome.clone()));
+            }
+            self.intervene();
         }
         std::future::pending::<()>().await; // Nobody can ask any more.
     }

@@ -26,7 +26,7 @@ pub(crate) struct Shared {
     /// Held for a page, from its transaction to the last listener: they come one after the other, and in turn, so a projection
     /// that is made anew doesn't keep the others waiting for longer than a page of it.
     pub(crate) turn: tokio::sync::Mutex<()>,
-    /// Counts up when a projection that had stopped goes on, or one is elsewhere than it was.
+    /// Counts up when a projection stops or goes on, when a rebuild begins or ends, and when one is elsewhere than it was.
     pub(crate) interventions: watch::Sender<u64>,
 }
 

@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
-use inventory_projections::{ProjectionStatus, Rebuild, RunnerStatus};
+use inventory_projections::{ProjectionControl, ProjectionStatus, Rebuild, RunnerStatus};
 use slog::{Logger, error, info, warn};
 
-/// How often their status is looked at.
+/// How often their status is looked at where they don't say that something has changed.
 const STATUS_LOOK: Duration = Duration::from_secs(1);
 
 /// Looks at the projections and says, once each, who has stopped or goes on, what was made anew, and what can't be read or written.
-pub async fn tell_of_projections(status: impl Fn() -> RunnerStatus, log: Logger) {
+pub async fn tell_of_projections(projections: ProjectionControl, log: Logger) {
+    let mut changes = projections.changes();
     let mut before = RunnerStatus::default();
     loop {
-        let now = status();
+        changes.borrow_and_update();
+        let now = projections.status();
         for projection in &now.projections {
             tell(before.projection(projection.name), projection, &log);
         }
@@ -20,7 +22,8 @@ pub async fn tell_of_projections(status: impl Fn() -> RunnerStatus, log: Logger)
             warn!(log, "projection_failed"; "cause" => cause);
         }
         before = now;
-        tokio::time::sleep(STATUS_LOOK).await;
+        // Whether something has changed or the time is over: it is looked at.
+        drop(tokio::time::timeout(STATUS_LOOK, changes.changed()).await);
     }
 }
 
