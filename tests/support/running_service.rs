@@ -246,7 +246,23 @@ impl RunningService {
     /// Starts another one on the data of this one, which has ended.
     #[must_use]
     pub fn restart(self) -> Self {
-        let settings: Vec<_> = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.restart_with(&[])
+    }
+
+    /// As [`RunningService::restart`], at the port that this one had.
+    ///
+    /// # Panics
+    ///
+    /// When somebody else has it by now.
+    #[must_use]
+    pub fn restart_at_its_port(self) -> Self {
+        let port = self.address.rsplit(':').next().map(str::to_owned).unwrap_or_default();
+        self.restart_with(&[("INVENTORY__SERVER__PORT", &port)])
+    }
+
+    fn restart_with(self, more: &[(&str, &str)]) -> Self {
+        let mut settings: Vec<_> = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        settings.extend(more);
         Self::start_on(Arc::clone(&self.data), &[], &settings)
     }
 }

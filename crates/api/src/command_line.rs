@@ -1,5 +1,7 @@
 //! The command line: what can be asked of the binary.
 
+pub mod remote;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -27,7 +29,11 @@ Examples:
   inventory replay baskets.csv --orders   each basket as one order; after a cut it goes on where it was
   inventory backup ../backup-monday       copy the store while it is being used
   inventory keys new --name till-12 --scopes write >> keys.toml   an API key, for access.keys_file
-  inventory verify                        prove everything in ./data";
+  inventory verify                        prove everything in ./data
+  inventory stock add PRODUCT_ID STORE_ID 10 --reason delivery     of a running server, as the following ones
+  inventory events tail --after 0         everything that has happened, and what happens next
+  inventory health                        exits with 0 while the server does its work
+  source <(inventory completions bash)    completion of commands and options";
 
 /// What is to be done.
 #[derive(Debug, Subcommand)]
@@ -53,6 +59,20 @@ pub enum Command {
     /// Make API keys for `access.keys_file`
     #[command(subcommand)]
     Keys(Keys),
+    /// Ask about a stock of a running service, or change it
+    Stock(remote::Stock),
+    /// Ask a running service about an order
+    Order(remote::Lookup),
+    /// Ask a running service about a transfer
+    Transfer(remote::Lookup),
+    /// Follow what happens on a running service
+    Events(remote::Events),
+    /// Ask whether a running service does its work. Exits with 0 while it does, also where it is degraded, and with 1 otherwise
+    Health(remote::Health),
+    /// Print what makes a shell complete commands and options
+    Completions(remote::Completions),
+    /// Print the manual, for man -l
+    Man(remote::Man),
     /// Print the version
     Version,
 }

@@ -6,7 +6,8 @@
 //! what), [`watched_files`] (keys that change), [`request_key`] (which requests are the same), [`query`] and [`cursor`] (parameters
 //! and pages), [`event_stream`] (the log, live), [`openapi`] (the document), [`cache_headers`] (copies say so), [`security_headers`],
 //! [`cross_origin`], [`tls`], [`listeners`], [`server`] (start and graceful stop), [`health`], [`metrics`], [`logging`], [`telemetry`] (traces),
-//! [`command_line`], [`run`] (what each command does), [`replay`], [`maintenance`] (export, import, backup, restore, verify),
+//! [`command_line`], [`run`] (what each command does), [`remote`] (commands
+//! that ask a running service), [`replay`], [`maintenance`] (export, import, backup, restore, verify),
 //! [`progress`].
 
 pub mod access;
@@ -28,6 +29,7 @@ pub mod opened_store;
 pub mod problem;
 pub mod progress;
 pub mod query;
+pub mod remote;
 pub mod replay;
 pub mod request_context;
 pub mod request_key;

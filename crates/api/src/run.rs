@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::CommandFactory;
 use inventory_application::Position;
 use slog::{Logger, info, o};
 use thiserror::Error;
@@ -13,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::access::Access;
 use crate::access::key_maker::{entry_for, fresh_key};
+use crate::command_line::remote::{Events, EventsCommand, LookupCommand, Service, Shell};
 use crate::command_line::{Command, CommandLine, Keys, Replay, Serve};
 use crate::composition::{Services, compose};
 use crate::listeners::addresses;
@@ -24,6 +26,7 @@ use crate::maintenance::import::{Imported, import};
 use crate::maintenance::rebuild::rebuild;
 use crate::maintenance::verify::verify;
 use crate::progress::Progress;
+use crate::remote::{self, Connection, Question};
 use crate::replay::{EmbeddedShop, HttpShop, Plan, ReplayOptions, ReplayReport, ids, replay, replay_plan};
 use crate::server::{listen, stop};
 use crate::settings::{LogLevel, Settings};
@@ -115,11 +118,90 @@ pub fn run(command_line: CommandLine) -> Result<ExitCode, RunError> {
             keys(&options)?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Stock(options) => {
+            let question = remote::stock::question(&options.command);
+            system.block_on(ask(config.as_deref(), &options.service, &question))
+        }
+        Command::Order(options) => {
+            system.block_on(ask(config.as_deref(), &options.service, &lookup("orders", &options.command)))
+        }
+        Command::Transfer(options) => {
+            system.block_on(ask(config.as_deref(), &options.service, &lookup("transfers", &options.command)))
+        }
+        Command::Events(options) => system.block_on(events(config.as_deref(), &options)),
+        Command::Health(options) => system.block_on(health(config.as_deref(), &options.service)),
+        Command::Completions(options) => completions(options.shell),
+        Command::Man(options) => manual(options.to.as_deref()),
         Command::Version => {
             say(&mut io::stdout(), concat!("inventory ", env!("CARGO_PKG_VERSION")))?;
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// The way to the service that is meant.
+fn connect(config: Option<&Path>, service: &Service) -> Result<Connection, RunError> {
+    let url = match &service.url {
+        Some(url) => url.clone(),
+        None => load(config)?.server_url(),
+    };
+    let connection = Connection::new(&url, service.api_key.as_ref(), service.ca_file.as_deref());
+    connection.map_err(|error| RunError::of(&error))
+}
+
+async fn ask(config: Option<&Path>, service: &Service, question: &Question) -> Result<ExitCode, RunError> {
+    let connection = connect(config, service)?;
+    let asked = remote::ask(&connection, question, service.json, &mut io::stdout()).await;
+    asked.map_err(|error| RunError::of(&error))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn lookup(list: &str, command: &LookupCommand) -> Question {
+    let LookupCommand::Get { id } = command;
+    Question::get(format!("/api/v1/{list}/{id}"))
+}
+
+async fn events(config: Option<&Path>, options: &Events) -> Result<ExitCode, RunError> {
+    let connection = connect(config, &options.service)?;
+    let EventsCommand::Tail(tail) = &options.command;
+    let mut out = io::BufWriter::new(io::stdout());
+    let says = |news: &str| eprintln!("inventory: {news}");
+    let done = remote::tail::tail(&connection, tail, options.service.json, &mut out, says).await;
+    done.map_err(|error| RunError::of(&error))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn health(config: Option<&Path>, service: &Service) -> Result<ExitCode, RunError> {
+    let connection = connect(config, service)?;
+    let serves = remote::health(&connection, service.json, &mut io::stdout()).await;
+    let serves = serves.map_err(|error| RunError::of(&error))?;
+    Ok(if serves { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn completions(shell: Shell) -> Result<ExitCode, RunError> {
+    let shell = match shell {
+        Shell::Bash => clap_complete::Shell::Bash,
+        Shell::Elvish => clap_complete::Shell::Elvish,
+        Shell::Fish => clap_complete::Shell::Fish,
+        Shell::Powershell => clap_complete::Shell::PowerShell,
+        Shell::Zsh => clap_complete::Shell::Zsh,
+    };
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut CommandLine::command(), "inventory", &mut script);
+    io::stdout().write_all(&script).map_err(|error| RunError::of(&error))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The manual: one page, or one for each command.
+fn manual(folder: Option<&Path>) -> Result<ExitCode, RunError> {
+    let written = match folder {
+        Some(folder) => {
+            std::fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(CommandLine::command(), folder))
+        }
+        None => clap_mangen::Man::new(CommandLine::command()).render(&mut io::stdout()),
+    };
+    written.map_err(|error| RunError::of(&error))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints the entry of a key, and the key where it is a fresh one.

@@ -273,6 +273,19 @@ impl Settings {
         Ok(settings)
     }
 
+    /// Where a service with these settings is reached from this machine.
+    #[must_use]
+    pub fn server_url(&self) -> String {
+        let scheme = if self.server.tls_certificate.as_os_str().is_empty() { "http" } else { "https" };
+        let host = match self.server.host.as_str() {
+            "0.0.0.0" => "127.0.0.1",
+            "::" => "::1",
+            host => host,
+        };
+        let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
+        format!("{scheme}://{open}{host}{close}:{}", self.server.port)
+    }
+
     fn check(&self) -> Result<(), SettingsError> {
         let at_least_one = [
             ("access.failed_attempts_max", self.access.failed_attempts_max as usize),
