@@ -13,6 +13,9 @@ pub const LIMIT_DEFAULT: u64 = 100;
 /// Things on a page, at most.
 pub const LIMIT_MAX: u64 = 1_000;
 
+/// What every cursor looks like, as a regular expression; what it means is this file's alone.
+pub const PATTERN: &str = "^([0-9a-f]{2})+$";
+
 /// What a list is ordered by. It never changes, so that a page which starts after it is right whatever has happened since.
 pub trait Key: Sized {
     /// As bytes, always as many.

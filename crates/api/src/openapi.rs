@@ -26,6 +26,7 @@
 mod asked;
 mod components;
 mod description;
+mod links;
 mod problems;
 pub mod tell;
 

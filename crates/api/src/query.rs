@@ -14,6 +14,9 @@ const FRESHNESS: [&str; 2] = ["min_position", "consistency"];
 /// What a question about one thing takes besides: the version that it has to be at.
 pub const MIN_VERSION: &str = "min_version";
 
+/// How an answer may be asked for: from the read side, or with all that is acknowledged.
+pub const CONSISTENCY: [(&str, bool); 2] = [("eventual", false), ("strong", true)];
+
 /// The parameters of one request.
 #[derive(Debug, Default)]
 pub struct QueryParameters(Vec<(String, String)>);
@@ -53,7 +56,7 @@ impl QueryParameters {
         }
         let query = Self::of(request, &[known, &FRESHNESS].concat())?;
         let number = |name| Ok::<_, Problem>(query.number(name, 0, i64::MAX.unsigned_abs())?.unwrap_or(0));
-        let consistency = query.choice("consistency", &[("eventual", false), ("strong", true)])?;
+        let consistency = query.choice("consistency", &CONSISTENCY)?;
         let freshness = Freshness {
             min_position: Position(number("min_position")?),
             min_version: number(MIN_VERSION)?,

@@ -23,7 +23,7 @@ const KEY_CHARACTERS_MAX: usize = 255;
 pub const KEY_PATTERN: &str = r#"^([!#-~]([ -~]{0,253}[!-~])?|"([ !#-\[\]-~]|\\["\\]){1,255}")$"#;
 
 /// The conditions that are well formed, as a regular expression.
-pub const IF_MATCH_PATTERN: &str = r#"^(\*|(W/)?"[^"]*"( *, *(W/)?"[^"]*")*)$"#;
+pub const IF_MATCH_PATTERN: &str = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#;
 
 /// Who asks where there is no access control: everybody is the same.
 pub const NOBODY_IN_PARTICULAR: &str = "";
@@ -182,17 +182,31 @@ pub fn if_match(headers: &HeaderMap) -> Result<Condition, Problem> {
             return Ok(Condition::Exists);
         }
         let versions = versions.get_or_insert_with(Vec::new);
-        for tag in text.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
-            let (is_weak, opaque) = tag.strip_prefix("W/").map_or((false, tag), |opaque| (true, opaque));
-            let inner = opaque.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or_else(malformed)?;
-            if inner.contains('"') {
-                return Err(malformed());
-            }
+        for (is_weak, tag) in entity_tags(text).ok_or_else(malformed)? {
             // A tag that is none of ours is well formed, and matches nothing.
-            versions.extend(inner.parse::<u64>().ok().filter(|version| !is_weak && version.to_string() == inner));
+            versions.extend(tag.parse::<u64>().ok().filter(|version| !is_weak && version.to_string() == tag));
         }
     }
     Ok(versions.map_or(Condition::None, Condition::OneOf))
+}
+
+/// The tags of a list of at least one, and whether each is weak; `None` where it is no such list. A comma may stand in a tag.
+fn entity_tags(list: &str) -> Option<Vec<(bool, &str)>> {
+    let is_of_tag = |byte: u8| byte == b'!' || (b'#'..=b'~').contains(&byte);
+    let (mut tags, mut rest) = (Vec::new(), list);
+    loop {
+        rest = rest.trim_start_matches([' ', '\t', ',']);
+        if rest.is_empty() {
+            return Some(tags).filter(|tags| !tags.is_empty());
+        }
+        let (is_weak, opaque) = rest.strip_prefix("W/").map_or((false, rest), |opaque| (true, opaque));
+        let (tag, behind) = opaque.strip_prefix('"')?.split_once('"')?;
+        rest = behind.trim_start_matches([' ', '\t']);
+        if !tag.bytes().all(is_of_tag) || !(rest.is_empty() || rest.starts_with(',')) {
+            return None;
+        }
+        tags.push((is_weak, tag));
+    }
 }
 
 #[cfg(test)]
@@ -225,10 +239,11 @@ mod tests {
             ("\"3\", \"4\"", Condition::OneOf(vec![3, 4])),
             ("W/\"3\"", Condition::OneOf(vec![])),
             ("\"03\", \"x\", \"\"", Condition::OneOf(vec![])),
+            (", \"3\",, \"a,4\",", Condition::OneOf(vec![3])),
         ] {
             assert_eq!(if_match(&headers("if-match", given)).unwrap(), condition, "{given}");
         }
-        for given in ["3", "\"3", "\"3\" \"4\"", "W/3", "ä"] {
+        for given in ["", ",", "3", "\"3", "\"3\" \"4\"", "\"3\"4", "\"a b\"", "W/3", "*, \"3\"", "ä"] {
             assert!(if_match(&headers("if-match", given)).is_err(), "{given}");
         }
         assert_eq!(if_match(&HeaderMap::new()).unwrap(), Condition::None);

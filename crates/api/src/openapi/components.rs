@@ -15,6 +15,7 @@ use utoipa::openapi::{Ref, RefOr, Required};
 use super::problems;
 use crate::access::scopes::Scope;
 use crate::cursor;
+use crate::query::CONSISTENCY;
 use crate::request_key;
 use crate::wire::schemas;
 
@@ -169,7 +170,7 @@ impl AnswerHeader {
 }
 
 /// The parameters that several operations take.
-fn parameters() -> [(&'static str, Parameter); 7] {
+fn parameters() -> [(&'static str, Parameter); 11] {
     let header = |name: &str, schema: ObjectBuilder, text: &str| {
         ParameterBuilder::new()
             .name(name)
@@ -230,6 +231,38 @@ fn parameters() -> [(&'static str, Parameter); 7] {
                 "How many things are on the page, at most.",
             ),
         ),
-        ("Cursor", query("cursor", schemas::text(), "The `next_cursor` of the page before, of the same list.")),
+        (
+            "MinVersion",
+            query(
+                "min_version",
+                schemas::whole(0, i64::MAX.unsigned_abs()),
+                "The version that it has to be at, as a write has answered it: waits, for a bounded time, until the read side is there.",
+            ),
+        ),
+        (
+            "MinPosition",
+            query(
+                "min_position",
+                schemas::whole(0, i64::MAX.unsigned_abs()),
+                "The position in the log that has to be in the answer, likewise.",
+            ),
+        ),
+        (
+            "Consistency",
+            query(
+                "consistency",
+                schemas::choice(&CONSISTENCY).default(Some("eventual".into())),
+                "`strong`: all that was acknowledged when the question came is in the answer.",
+            ),
+        ),
+        ("TraceParent", header("traceparent", schemas::text(), "The W3C trace context that the request belongs to.")),
+        (
+            "Cursor",
+            query(
+                "cursor",
+                schemas::text().pattern(Some(cursor::PATTERN)),
+                "The `next_cursor` of the page before, of the same list.",
+            ),
+        ),
     ]
 }

@@ -15,6 +15,7 @@ use utoipa::openapi::schema::Schema;
 use utoipa::openapi::{Ref, RefOr, Required};
 
 use super::components::{Schemas, security};
+use super::links::Next;
 use super::problems;
 use crate::access::rules::Need;
 use crate::problem::Kind;
@@ -198,6 +199,24 @@ impl Description {
         self.shared_parameter("Limit").shared_parameter("Cursor").refuses(&[Kind::INVALID_REQUEST])
     }
 
+    /// With what every question takes: which events have to be in the answer, or that it asks the write side.
+    #[must_use]
+    pub fn fresh(self) -> Self {
+        self.shared_parameter("MinPosition").shared_parameter("Consistency").refuses(&[
+            Kind::INVALID_REQUEST,
+            Kind::OVERLOADED,
+            Kind::UNAVAILABLE,
+            Kind::READ_MODEL_BEHIND,
+            Kind::OUTCOME_UNKNOWN,
+        ])
+    }
+
+    /// With what a question about one thing takes besides: the version that it has to be at.
+    #[must_use]
+    pub fn fresh_at_version(self) -> Self {
+        self.shared_parameter("MinVersion").fresh()
+    }
+
     /// With this value in the example of the path.
     #[must_use]
     pub fn path_example(mut self, name: &'static str, value: impl Into<Value>) -> Self {
@@ -274,11 +293,11 @@ impl Description {
         self.header(status, "ETag").header(status, "IdempotentReplayed")
     }
 
-    /// With a way from the answer to another operation.
+    /// With a way from the answers with this status to another operation.
     #[must_use]
-    pub fn link(mut self, status: StatusCode, name: &'static str, link: Link) -> Self {
+    pub(super) fn link(mut self, status: StatusCode, next: Next) -> Self {
         if let Some(answer) = self.answers.get_mut(&status.as_u16()) {
-            answer.links.push((name, link));
+            answer.links.push((next.name(), next.link()));
         }
         self
     }
@@ -307,7 +326,7 @@ impl Description {
         for parameter in &self.parameters {
             operation = operation.parameter(parameter.clone());
         }
-        for name in self.shared_parameters.iter().chain(&["RequestId"]) {
+        for name in self.shared_parameters.iter().chain(&["RequestId", "TraceParent"]) {
             operation = operation.parameter_ref(Ref::new(format!("#/components/parameters/{name}")));
         }
         if let Need::Scope(scope) = need {

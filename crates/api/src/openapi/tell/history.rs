@@ -23,7 +23,8 @@ pub fn events() -> Description {
     .query("from_version", schemas::whole(1, u64::MAX), "The version of the first; not with a cursor.")
     .paged()
     .answers::<ListBody<EventBody>>(StatusCode::OK, "A page of events, the oldest first")
-    .refuses(&[Kind::STOCK_NOT_FOUND, Kind::UNAVAILABLE])
+    .fresh()
+    .refuses(&[Kind::STOCK_NOT_FOUND])
 }
 
 /// `GET /api/v1/inventory/products/{product_id}/stores/{store_id}/explain`
@@ -38,5 +39,6 @@ pub fn explain() -> Description {
             "How many reservations and events are shown, at most.",
         )
         .answers::<ExplanationBody>(StatusCode::OK, "Its level, its live reservations and its last events")
-        .refuses(&[Kind::STOCK_NOT_FOUND, Kind::UNAVAILABLE])
+        .fresh_at_version()
+        .refuses(&[Kind::STOCK_NOT_FOUND])
 }

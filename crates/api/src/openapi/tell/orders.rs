@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use serde_json::json;
 
 use super::{CUSTOMER, FREED_ORDER, PRODUCT, SOLD_ORDER, STORE};
+use crate::openapi::links::next;
 use crate::openapi::{Description, Tag};
 use crate::problem::Kind;
 use crate::wire::history::ListBody;
@@ -30,6 +31,9 @@ pub fn place() -> Description {
     .answers::<OrderChanged>(StatusCode::CREATED, "Every line is held")
     .changed(StatusCode::CREATED)
     .answers::<OrderChanged>(StatusCode::OK, "Nothing is held: this was a dry run")
+    .link(StatusCode::CREATED, next("getOrder", "See it").parameters(&["order_id"]))
+    .link(StatusCode::CREATED, next("commitOrder", "Sell it").parameters(&["order_id"]))
+    .link(StatusCode::CREATED, next("releaseOrder", "Give it back").parameters(&["order_id"]))
     .refuses(&[Kind::INSUFFICIENT_STOCK, Kind::ORDER_EXISTS, Kind::READ_MODEL_BEHIND])
     .example("checkout", "An order that will be sold", order(SOLD_ORDER))
     .example("cart", "An order that will be given back", order(FREED_ORDER))
@@ -64,7 +68,8 @@ pub fn show() -> Description {
         .path_example("order_id", SOLD_ORDER)
         .answers::<OrderBody>(StatusCode::OK, "Its state and lines")
         .shown()
-        .refuses(&[Kind::ORDER_NOT_FOUND, Kind::UNAVAILABLE])
+        .fresh_at_version()
+        .refuses(&[Kind::ORDER_NOT_FOUND])
 }
 
 /// `GET /api/v1/orders`
@@ -75,5 +80,5 @@ pub fn list() -> Description {
         .query("state", state(), "Only those in this state.")
         .paged()
         .answers::<ListBody<OrderBody>>(StatusCode::OK, "A page of orders")
-        .refuses(&[Kind::UNAVAILABLE])
+        .fresh()
 }

@@ -7,6 +7,7 @@ use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::{CUSTOMER, FREED_RESERVATION, PRODUCT, SOLD_ORDER, SOLD_RESERVATION, STORE};
+use crate::openapi::links::next;
 use crate::openapi::{Description, Tag};
 use crate::problem::Kind;
 use crate::wire::{
@@ -52,6 +53,15 @@ pub fn command<R: ToldCommand>() -> Description {
     };
     for (name, summary, fields) in R::examples() {
         description = description.example(name, summary, of_stock(fields));
+    }
+    let level = next("getStock", "See the level").parameters(&["product_id", "store_id"]);
+    description = description.link(R::STATUS, level);
+    if R::SHOWS_RESERVATION {
+        let held = |operation, text| next(operation, text).fields(&["product_id", "store_id", "reservation_id"]);
+        description = description
+            .link(R::STATUS, held("commitReservation", "Sell it").field("order_id", SOLD_ORDER))
+            .link(R::STATUS, held("releaseReservation", "Give it back").field("reason", "cart abandoned"))
+            .link(R::STATUS, held("extendReservation", "Hold it for longer").field("ttl_minutes", 30));
     }
     R::REFUSALS.iter().fold(description.changed(R::STATUS), |description, kinds| description.refuses(kinds))
 }
@@ -175,7 +185,7 @@ pub fn availability() -> Description {
         "Holds nothing. A stock that nobody has filled has 0.",
     )
     .answers::<AvailabilityBody>(StatusCode::OK, "Whether there are, and how many")
-    .refuses(&[Kind::UNAVAILABLE, Kind::OVERLOADED, Kind::READ_MODEL_BEHIND])
+    .fresh_at_version()
     .example("three", "Are there three?", of_stock(json!({"required_quantity": 3})))
 }
 
@@ -189,13 +199,8 @@ pub fn level() -> Description {
         .answers::<LevelBody>(StatusCode::OK, "Its level")
         .shown()
         .copied()
-        .refuses(&[
-            Kind::STOCK_NOT_FOUND,
-            Kind::UNAVAILABLE,
-            Kind::OVERLOADED,
-            Kind::READ_MODEL_BEHIND,
-            Kind::OUTCOME_UNKNOWN,
-        ])
+        .fresh_at_version()
+        .refuses(&[Kind::STOCK_NOT_FOUND])
 }
 
 /// `GET /api/v1/inventory/products/{product_id}`
@@ -205,11 +210,6 @@ pub fn product() -> Description {
         .path_example("product_id", PRODUCT)
         .answers::<Vec<LevelBody>>(StatusCode::OK, "The level in each store")
         .copied()
-        .refuses(&[
-            Kind::STOCK_NOT_FOUND,
-            Kind::UNAVAILABLE,
-            Kind::OVERLOADED,
-            Kind::READ_MODEL_BEHIND,
-            Kind::OUTCOME_UNKNOWN,
-        ])
+        .fresh()
+        .refuses(&[Kind::STOCK_NOT_FOUND])
 }

@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use serde_json::json;
 
 use super::{CANCELLED_TRANSFER, OTHER_STORE, PRODUCT, RECEIVED_TRANSFER, STORE};
+use crate::openapi::links::next;
 use crate::openapi::{Description, Tag};
 use crate::problem::Kind;
 use crate::wire::history::ListBody;
@@ -28,6 +29,9 @@ pub fn start() -> Description {
     )
     .answers::<TransferChanged>(StatusCode::CREATED, "The units are on their way")
     .changed(StatusCode::CREATED)
+    .link(StatusCode::CREATED, next("getTransfer", "See it").parameters(&["transfer_id"]))
+    .link(StatusCode::CREATED, next("receiveTransfer", "Take it in").parameters(&["transfer_id"]))
+    .link(StatusCode::CREATED, next("cancelTransfer", "Take it back").parameters(&["transfer_id"]))
     .refuses(&[Kind::INSUFFICIENT_STOCK, Kind::TRANSFER_EXISTS])
     .example("rebalance", "Three that will arrive", transfer(RECEIVED_TRANSFER))
     .example("mistake", "Three that will be taken back", transfer(CANCELLED_TRANSFER))
@@ -74,7 +78,8 @@ pub fn show() -> Description {
         .path_example("transfer_id", RECEIVED_TRANSFER)
         .answers::<TransferBody>(StatusCode::OK, "How it stands")
         .shown()
-        .refuses(&[Kind::TRANSFER_NOT_FOUND, Kind::UNAVAILABLE])
+        .fresh_at_version()
+        .refuses(&[Kind::TRANSFER_NOT_FOUND])
 }
 
 /// `GET /api/v1/transfers`
@@ -85,5 +90,5 @@ pub fn list() -> Description {
         .query("state", state(), "Only those in this state.")
         .paged()
         .answers::<ListBody<TransferBody>>(StatusCode::OK, "A page of transfers")
-        .refuses(&[Kind::UNAVAILABLE])
+        .fresh()
 }
