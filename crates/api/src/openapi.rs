@@ -27,6 +27,7 @@ mod asked;
 mod components;
 mod description;
 mod links;
+mod parameters;
 mod problems;
 pub mod tell;
 

@@ -22,8 +22,8 @@ const KEY_CHARACTERS_MAX: usize = 255;
 /// The keys that are well formed, as a regular expression: bare, or quoted with quotes and backslashes escaped.
 pub const KEY_PATTERN: &str = r#"^([!#-~]([ -~]{0,253}[!-~])?|"([ !#-\[\]-~]|\\["\\]){1,255}")$"#;
 
-/// The conditions that are well formed, as a regular expression.
-pub const IF_MATCH_PATTERN: &str = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#;
+/// The lists of entity tags that are well formed, as a regular expression; a condition is one, or `*`.
+pub const ENTITY_TAGS_PATTERN: &str = r#"^(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*$"#;
 
 /// Who asks where there is no access control: everybody is the same.
 pub const NOBODY_IN_PARTICULAR: &str = "";

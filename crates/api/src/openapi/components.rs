@@ -1,22 +1,19 @@
-//! What several operations have in common: schemas, parameters, headers.
+//! What several operations have in common: schemas, security, headers.
 
 use std::collections::BTreeMap;
 
 use utoipa::ToSchema;
 use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::header::{Header, HeaderBuilder};
-use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{Components, ObjectBuilder, Schema};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
-use utoipa::openapi::{Ref, RefOr, Required};
+use utoipa::openapi::{Ref, RefOr};
 
+use super::parameters::parameters;
 use super::problems;
 use crate::access::scopes::Scope;
-use crate::cursor;
-use crate::query::CONSISTENCY;
-use crate::request_key;
 use crate::wire::schemas;
 
 /// The schemas that operations name.
@@ -167,102 +164,4 @@ impl AnswerHeader {
         let required = self.is_required.then(|| Extensions::from_iter([("required", true)]));
         HeaderBuilder::new().schema(Some((self.schema)())).description(Some(self.text)).extensions(required).build()
     }
-}
-
-/// The parameters that several operations take.
-fn parameters() -> [(&'static str, Parameter); 11] {
-    let header = |name: &str, schema: ObjectBuilder, text: &str| {
-        ParameterBuilder::new()
-            .name(name)
-            .parameter_in(ParameterIn::Header)
-            .required(Required::False)
-            .description(Some(text))
-            .schema(Some(schema))
-            .build()
-    };
-    let query = |name: &str, schema: ObjectBuilder, text: &str| {
-        ParameterBuilder::new()
-            .name(name)
-            .parameter_in(ParameterIn::Query)
-            .required(Required::False)
-            .description(Some(text))
-            .schema(Some(schema))
-            .build()
-    };
-    [
-        (
-            "RequestId",
-            header(
-                "x-request-id",
-                schemas::text(),
-                "The request's id, for the logs of both sides; one is made otherwise.",
-            ),
-        ),
-        (
-            "IdempotencyKey",
-            header(
-                "Idempotency-Key",
-                schemas::text().pattern(Some(request_key::KEY_PATTERN)),
-                "Makes the write safe to repeat: 1 to 255 printable characters, bare or quoted.",
-            ),
-        ),
-        (
-            "IfMatch",
-            header(
-                "If-Match",
-                schemas::text().pattern(Some(request_key::IF_MATCH_PATTERN)),
-                "Write only if the version is this one, as in `ETag`; `*`: only if it has been written before.",
-            ),
-        ),
-        ("IfNoneMatch", header("If-None-Match", schemas::text(), "The `ETag` of what the client has.")),
-        (
-            "LastEventId",
-            header(
-                "Last-Event-ID",
-                schemas::whole(0, u64::MAX),
-                "The last `id` that came: the stream goes on behind it, whatever `after` says.",
-            ),
-        ),
-        (
-            "Limit",
-            query(
-                "limit",
-                schemas::whole(1, cursor::LIMIT_MAX).default(Some(cursor::LIMIT_DEFAULT.into())),
-                "How many things are on the page, at most.",
-            ),
-        ),
-        (
-            "MinVersion",
-            query(
-                "min_version",
-                schemas::whole(0, i64::MAX.unsigned_abs()),
-                "The version that it has to be at, as a write has answered it: waits, for a bounded time, until the read side is there.",
-            ),
-        ),
-        (
-            "MinPosition",
-            query(
-                "min_position",
-                schemas::whole(0, i64::MAX.unsigned_abs()),
-                "The position in the log that has to be in the answer, likewise.",
-            ),
-        ),
-        (
-            "Consistency",
-            query(
-                "consistency",
-                schemas::choice(&CONSISTENCY).default(Some("eventual".into())),
-                "`strong`: all that was acknowledged when the question came is in the answer.",
-            ),
-        ),
-        ("TraceParent", header("traceparent", schemas::text(), "The W3C trace context that the request belongs to.")),
-        (
-            "Cursor",
-            query(
-                "cursor",
-                schemas::text().pattern(Some(cursor::PATTERN)),
-                "The `next_cursor` of the page before, of the same list.",
-            ),
-        ),
-    ]
 }

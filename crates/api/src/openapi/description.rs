@@ -16,6 +16,7 @@ use utoipa::openapi::{Ref, RefOr, Required};
 
 use super::components::{Schemas, security};
 use super::links::Next;
+use super::parameters::optional;
 use super::problems;
 use crate::access::rules::Need;
 use crate::problem::Kind;
@@ -176,17 +177,11 @@ impl Description {
     /// With a query parameter that may be left out.
     #[must_use]
     pub fn query(mut self, name: &str, schema: impl Into<RefOr<Schema>>, text: &str) -> Self {
-        let parameter = ParameterBuilder::new()
-            .name(name)
-            .parameter_in(ParameterIn::Query)
-            .required(Required::False)
-            .description(Some(text))
-            .schema(Some(schema));
-        self.parameters.push(parameter.build());
+        self.parameters.push(optional(ParameterIn::Query, name, schema, text));
         self.refuses(&[Kind::INVALID_REQUEST])
     }
 
-    /// With a parameter of [`components`](super::components) that may be left out.
+    /// With a parameter of [`parameters`](super::parameters).
     #[must_use]
     pub fn shared_parameter(mut self, name: &'static str) -> Self {
         self.shared_parameters.push(name);
