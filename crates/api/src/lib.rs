@@ -1,9 +1,8 @@
 //! The service: HTTP, settings, logs, the command line, and the one place that wires adapters to ports.
 //!
 //! In reading order: [`settings`], [`composition`] (what stands behind which port), [`opened_store`], [`routes`] (the whole URL table),
-//! [`handlers`], [`wire`] (the JSON shapes), [`problem`] (every error and its status), [`request_context`], [`request_observer`] (what is
-//! taken down of each), [`access`] (who may do
-//! what), [`watched_files`] (keys that change), [`request_key`] (which requests are the same), [`query`] and [`cursor`] (parameters
+//! [`handlers`], [`wire`] (the JSON shapes), [`problem`] (every error and its status), [`request_context`],
+//! [`request_observer`] (what is taken down of each), [`unread_body`], [`access`] (who may do what), [`watched_files`] (keys that change), [`request_key`] (which requests are the same), [`query`] and [`cursor`] (parameters
 //! and pages), [`event_stream`] (the log, live), [`openapi`] (the document), [`cache_headers`] (copies say so), [`security_headers`],
 //! [`cross_origin`], [`tls`], [`listeners`], [`server`] (start and graceful stop), [`health`], [`metrics`], [`logging`], [`telemetry`] (traces),
 //! [`command_line`], [`run`] (what each command does), [`remote`] (commands
@@ -43,5 +42,6 @@ pub mod settings;
 pub mod system;
 pub mod telemetry;
 pub mod tls;
+pub mod unread_body;
 pub mod watched_files;
 pub mod wire;

@@ -26,6 +26,7 @@ use crate::request_observer::RequestObserver;
 use crate::routes::routes;
 use crate::security_headers::with_security_headers;
 use crate::settings::Settings;
+use crate::unread_body::with_body_held;
 use crate::wire::json_body::BodyLimit;
 
 /// How often a stop looks whether the last request is answered.
@@ -140,6 +141,7 @@ pub fn listen(
             .wrap_fn(move |request, service| with_request_id(request, service, &around))
             .wrap(Condition::new(!cors.allowed_origins.is_empty(), cross_origin(&cors)))
             .wrap_fn(move |request, service| with_security_headers(request, service, is_tls))
+            .wrap_fn(with_body_held)
     })
     .max_connections(settings.connections_max)
     .keep_alive(Duration::from_secs(settings.keep_alive_s))
