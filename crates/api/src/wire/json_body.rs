@@ -135,7 +135,10 @@ async fn read_all(mut payload: Payload, bytes_max: usize) -> Result<Bytes, Probl
 }
 
 fn unreadable(error: &PayloadError) -> Problem {
-    Problem::malformed_json(format!("the body ended early: {error}"))
+    Problem::malformed_json(match error {
+        PayloadError::Incomplete(_) => "the body ended early",
+        _ => "the body is not sent as it should be",
+    })
 }
 
 /// The value that a body stands for.
