@@ -24,6 +24,7 @@ pub struct RunningService {
     data: Arc<TempDir>,
     settings: Vec<(String, String)>,
     lines: Arc<Mutex<Vec<Value>>>,
+    errors: Arc<Mutex<Vec<String>>>,
 }
 
 /// Which event store the services of the tests run on, where a test doesn't say: `INVENTORY_TEST_STORE`, else the default.
@@ -112,6 +113,7 @@ impl RunningService {
             .env("INVENTORY__DATA__DIR", data.path())
             .envs(settings.iter().cloned())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("it can't be started: {error}"));
         let lines = Arc::new(Mutex::new(Vec::new()));
@@ -122,7 +124,15 @@ impl RunningService {
                 kept.lock().unwrap_or_else(PoisonError::into_inner).push(line);
             }
         });
-        let mut service = Self { process, address: String::new(), data, settings, lines };
+        let errors = Arc::new(Mutex::new(Vec::new()));
+        let (kept, out) = (Arc::clone(&errors), process.stderr.take());
+        thread::spawn(move || {
+            for line in out.into_iter().flat_map(|out| BufReader::new(out).lines()).map_while(Result::ok) {
+                eprintln!("{line}");
+                kept.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            }
+        });
+        let mut service = Self { process, address: String::new(), data, settings, lines, errors };
         let serving = service.wait_for("serving");
         service.address = serving["address"].as_str().map(str::to_owned).expect("the address is in the line");
         service
@@ -152,6 +162,12 @@ impl RunningService {
     #[must_use]
     pub fn log(&self) -> Vec<Value> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What it has said on standard error so far.
+    #[must_use]
+    pub fn errors(&self) -> Vec<String> {
+        self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A client of it.
