@@ -46,7 +46,8 @@ fn every_question_takes_a_position_and_a_consistency() {
             format!("min_position={last}&consistency=strong"),
         ] {
             assert_eq!(get(&client, &path, &there).status, 200, "{path} {there}");
-            let head = client.send("HEAD", &format!("/api/v1{path}?{there}"), &[], b"").unwrap();
+            let glue = if path.contains('?') { '&' } else { '?' };
+            let head = client.send("HEAD", &format!("/api/v1{path}{glue}{there}"), &[], b"").unwrap();
             assert_eq!(head.status, 200, "HEAD {path} {there}");
         }
         for not_yet in [format!("min_position={}", last + 1), format!("min_position={}", i64::MAX)] {
@@ -168,6 +169,9 @@ fn questions() -> Vec<String> {
         "/orders".to_owned(),
         format!("/transfers/{}", id(1)),
         "/transfers".to_owned(),
+        "/reservations".to_owned(),
+        format!("/stores/{}/stock", id(1)),
+        "/stock?below=9".to_owned(),
     ]
 }
 
@@ -176,7 +180,8 @@ fn stock(product: u128) -> String {
 }
 
 fn get(client: &Client, path: &str, query: &str) -> Answer {
-    client.get(&format!("/api/v1{path}?{query}"))
+    let glue = if path.contains('?') { '&' } else { '?' };
+    client.get(&format!("/api/v1{path}{glue}{query}"))
 }
 
 /// An order for one unit.

@@ -14,18 +14,19 @@ use inventory_application::ports::{
 use inventory_application::{
     AcknowledgedLevels, CatchUp, CatchUpSettings, CommandLoop, CommandLoopSettings, CommandSender, EventFeed,
     EventFeedSettings, ExpiryProcess, ExpirySettings, HistoryQueries, ListCheckpoints, ListQueries, Position,
-    StockCheckpoints, StockQueries,
+    StockCheckpoints, StockListCheckpoints, StockListQueries, StockQueries,
 };
 use inventory_cache::{CacheSettings, CachedStockViews};
 use inventory_eventstore::{DataFolder, DataFolderError, DroppedBatch, LostEvents, Seen};
 use inventory_messaging::{CommitBus, InProcessBus};
 use inventory_projections::digests::ReadModelFile;
 use inventory_projections::{
-    ProjectionControl, ProjectionRunner, ProjectionRunnerSettings, ReadModelSettings, SqliteReadModels, orders,
-    product_inventory, reservations, stock_levels, transfers,
+    ProjectionControl, ProjectionRunner, ProjectionRunnerSettings, ReadModelSettings, SqliteReadModels, low_stock,
+    orders, product_inventory, reservations, stock_levels, transfers,
 };
 use inventory_resilience::{
-    BreakerSettings, BreakerState, CircuitBreaker, ResilientEventStore, ResilientStockViews, RetryPolicy, RetrySettings,
+    BreakerSettings, BreakerState, CircuitBreaker, GuardedViews, ResilientEventStore, ResilientLists,
+    ResilientStockViews, RetryPolicy, RetrySettings,
 };
 use slog::{Logger, error, warn};
 use thiserror::Error;
@@ -59,8 +60,10 @@ pub struct Services {
     pub history: HistoryQueries,
     /// The log for those who follow it.
     pub feed: EventFeed,
-    /// Lists of orders and transfers.
+    /// Lists of orders, transfers and reservations.
     pub lists: ListQueries,
+    /// Lists of levels.
+    pub stock_lists: StockListQueries,
     /// Where the log ended when the services were started.
     pub head_at_start: Position,
     /// What an operator may ask of the projections.
@@ -146,8 +149,9 @@ pub async fn compose(settings: &Settings, lines: &Log) -> Result<Services, Compo
     let views_breaker = Arc::new(CircuitBreaker::new(breaker_settings(settings)));
     let resilient_store: Arc<dyn EventStore> =
         Arc::new(ResilientEventStore::new(events, Arc::clone(&store_breaker), retry));
-    let resilient_views =
-        ResilientStockViews::new(Arc::clone(&models) as Arc<dyn StockViews>, Arc::clone(&views_breaker), retry);
+    let guard = GuardedViews::new(Arc::clone(&views_breaker), retry);
+    let resilient_views = ResilientStockViews::new(Arc::clone(&models) as Arc<dyn StockViews>, guard.clone());
+    let resilient_lists = Arc::new(ResilientLists::new(Arc::clone(&models), guard));
     let cached_views = Arc::new(CachedStockViews::new(Arc::new(resilient_views), cache_settings(settings)));
     let acknowledged = Arc::new(AcknowledgedLevels::new(settings.reads.acknowledged_levels_max, head));
 
@@ -175,7 +179,8 @@ pub async fn compose(settings: &Settings, lines: &Log) -> Result<Services, Compo
         observer: observers(metrics.commands(), write_spans.as_ref()),
     };
     let (commands, command_loop) = CommandLoop::new(ports, command_loop_settings(settings));
-    let (queries, lists) = read_side(&runner, &models, &cached_views, acknowledged, &commands, &catch_up);
+    let (lists, stock_lists) = lists(&runner, resilient_lists, Arc::clone(&acknowledged), &catch_up);
+    let queries = levels(&runner, &cached_views, acknowledged, &commands, &catch_up);
     let closed_remembered = settings.command_loop.closed_reservations_remembered;
     let history = HistoryQueries::new(
         resilient_store,
@@ -219,6 +224,7 @@ pub async fn compose(settings: &Settings, lines: &Log) -> Result<Services, Compo
         lists,
         feed,
         projections,
+        stock_lists,
         head_at_start: head,
         health,
         drain,
@@ -230,25 +236,19 @@ pub async fn compose(settings: &Settings, lines: &Log) -> Result<Services, Compo
     })
 }
 
-/// The questions that the read models answer, each with how far its own are.
-fn read_side(
+/// The questions about levels, each with how far its own read model is.
+fn levels(
     runner: &ProjectionRunner,
-    models: &Arc<SqliteReadModels>,
     views: &Arc<CachedStockViews>,
     acknowledged: Arc<AcknowledgedLevels>,
     commands: &CommandSender,
     catch_up: &CatchUp,
-) -> (StockQueries, ListQueries) {
-    let stocks = StockCheckpoints {
+) -> StockQueries {
+    let checkpoints = StockCheckpoints {
         levels: runner.checkpoint_of(stock_levels::NAME),
         products: runner.checkpoint_of(product_inventory::NAME),
     };
-    let lists = ListCheckpoints {
-        orders: runner.checkpoint_of(orders::NAME),
-        transfers: runner.checkpoint_of(transfers::NAME),
-    };
-    let queries = StockQueries::new(acknowledged, Arc::clone(views) as _, commands.clone(), stocks, catch_up.clone());
-    (queries, ListQueries::new(Arc::clone(models) as _, lists, catch_up.clone()))
+    StockQueries::new(acknowledged, Arc::clone(views) as _, commands.clone(), checkpoints, catch_up.clone())
 }
 
 impl Background {
@@ -277,6 +277,26 @@ impl Background {
         })?;
         Ok(Self { expiry, command_loop, projections, event_feed, business_log, store })
     }
+}
+
+/// The lists: of things by the read models alone, of levels with what is acknowledged here.
+fn lists(
+    runner: &ProjectionRunner,
+    views: Arc<ResilientLists<SqliteReadModels>>,
+    acknowledged: Arc<AcknowledgedLevels>,
+    catch_up: &CatchUp,
+) -> (ListQueries, StockListQueries) {
+    let checkpoints = ListCheckpoints {
+        orders: runner.checkpoint_of(orders::NAME),
+        transfers: runner.checkpoint_of(transfers::NAME),
+        reservations: runner.checkpoint_of(reservations::NAME),
+    };
+    let lists = ListQueries::new(Arc::clone(&views) as _, Arc::clone(&views) as _, checkpoints, catch_up.clone());
+    let checkpoints = StockListCheckpoints {
+        levels: runner.checkpoint_of(stock_levels::NAME),
+        low: runner.checkpoint_of(low_stock::NAME),
+    };
+    (lists, StockListQueries::new(acknowledged, views, checkpoints, catch_up.clone()))
 }
 
 /// Says in the log that the event store has dropped its unfinished end, if it has.
@@ -447,6 +467,7 @@ pub(crate) fn read_model_settings(settings: &Settings) -> ReadModelSettings {
         readers_max: section.readers_max,
         reader_wait_ms_max: section.reader_wait_ms_max,
         cache_kib: section.cache_kib,
+        list_rows_max: section.list_rows_max,
     }
 }
 

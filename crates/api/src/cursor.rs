@@ -3,6 +3,8 @@
 use std::fmt::Write;
 
 use inventory_application::Position;
+use inventory_application::ports::ReservationKey;
+use inventory_domain::{ProductId, ReservationId, StockId, StoreId};
 
 use crate::problem::Problem;
 use crate::query::QueryParameters;
@@ -91,9 +93,51 @@ impl Key for Position {
     }
 }
 
+impl Key for StockId {
+    fn bytes(&self) -> Vec<u8> {
+        [*self.store_id.uuid().as_bytes(), *self.product_id.uuid().as_bytes()].concat()
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let [store_id, product_id] = ids(bytes)?;
+        Some(Self { product_id: ProductId::from_u128(product_id), store_id: StoreId::from_u128(store_id) })
+    }
+}
+
+impl Key for ReservationKey {
+    fn bytes(&self) -> Vec<u8> {
+        [&self.reservation_id.uuid().as_bytes()[..], &self.stock_id.bytes()].concat()
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (reservation_id, stock_id) = bytes.split_at_checked(16)?;
+        let [reservation_id] = ids(reservation_id)?;
+        Some(Self { reservation_id: ReservationId::from_u128(reservation_id), stock_id: StockId::read(stock_id)? })
+    }
+}
+
+/// As many ids as are wanted, and nothing else.
+fn ids<const COUNT: usize>(bytes: &[u8]) -> Option<[u128; COUNT]> {
+    let (ids, []) = bytes.as_chunks::<16>() else { return None };
+    let ids: &[[u8; 16]; COUNT] = ids.try_into().ok()?;
+    Some(ids.map(u128::from_be_bytes))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_is_read_as_it_is_written() {
+        let stock_id = StockId { product_id: ProductId::from_u128(u128::MAX), store_id: StoreId::from_u128(7) };
+        let key = ReservationKey { reservation_id: ReservationId::from_u128(9), stock_id };
+        let page = Page { after: None, limit: 1, list: 5 };
+        let cursor = page.cursor_after(Some(key)).unwrap();
+        assert_eq!(read(&cursor, 5), Some(key));
+        assert_eq!(read::<StockId>(&cursor, 5), None, "of another kind of list");
+        let cursor = Page { after: None, limit: 1, list: 5 }.cursor_after(Some(stock_id)).unwrap();
+        assert_eq!((read(&cursor, 5), read::<Position>(&cursor, 5)), (Some(stock_id), None));
+    }
 
     #[test]
     fn a_cursor_belongs_to_its_list() {

@@ -9,6 +9,8 @@ pub mod log_levels;
 pub mod metrics;
 pub mod orders;
 pub mod projections;
+pub mod reservations;
 pub mod stock;
+pub mod stock_lists;
 pub mod transfers;
 pub mod writer;

@@ -79,6 +79,7 @@ kinds! {
     TRANSFER_CANCELLED = "transfer-cancelled", 409, "The transfer is cancelled";
     RESERVATION_RELEASED = "reservation-released", 409, "The reservation is released";
     BELOW_RESERVED = "below-reserved", 409, "Fewer units were counted than are reserved";
+    AMBIGUOUS = "ambiguous", 409, "More than one thing is meant";
     CONCURRENCY_CONFLICT = "concurrency-conflict", 409, "Others changed the stock at every try";
     REBUILD_RUNNING = "rebuild-running", 409, "A read model is being made anew";
     VERSION_MISMATCH = "version-mismatch", 412, "The version is another one";
@@ -281,6 +282,18 @@ impl Problem {
     #[must_use]
     pub fn projection_not_found(name: &str) -> Self {
         Self::detailed(Kind::PROJECTION_NOT_FOUND, format!("there is no projection {name}"))
+    }
+
+    /// There is no such reservation.
+    #[must_use]
+    pub fn reservation_not_found(detail: impl Into<String>) -> Self {
+        Self::detailed(Kind::RESERVATION_NOT_FOUND, detail)
+    }
+
+    /// More than one thing is meant.
+    #[must_use]
+    pub fn ambiguous(detail: impl Into<String>) -> Self {
+        Self::detailed(Kind::AMBIGUOUS, detail)
     }
 
     /// The service is going down, or not up yet.

@@ -8,7 +8,8 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder};
 
 use crate::handlers::{
-    batch, documents, events, health, history, log_levels, metrics, orders, projections, stock, transfers,
+    batch, documents, events, health, history, log_levels, metrics, orders, projections, reservations, stock,
+    stock_lists, transfers,
 };
 use crate::openapi::{Asked, Description, Method, tell};
 use crate::problem::Problem;
@@ -52,6 +53,10 @@ pub fn table() -> Vec<Path> {
         path("/api/v1/transfers/{transfer_id}/receive").post(transfers::receive, tell::transfers::receive),
         path("/api/v1/transfers/{transfer_id}/cancel").post(transfers::cancel, tell::transfers::cancel),
         path("/api/v1/transfers/{transfer_id}").get(transfers::show, tell::transfers::show),
+        path("/api/v1/reservations").get(reservations::list, tell::reservations::list),
+        path("/api/v1/reservations/{reservation_id}").get(reservations::show, tell::reservations::show),
+        path("/api/v1/stores/{store_id}/stock").get(stock_lists::of_store, tell::stock_lists::of_store),
+        path("/api/v1/stock").get(stock_lists::below, tell::stock_lists::below),
         path("/api/v1/events").get(events::list, tell::events::list),
         path("/api/v1/events/stream").get(events::stream, tell::events::stream),
         path("/api/v1/batch").with_large_body().post(batch::batch, tell::batch::batch),

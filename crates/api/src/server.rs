@@ -106,6 +106,7 @@ pub fn listen(
     let history = web::Data::new(services.history.clone());
     let lists = web::Data::new(services.lists.clone());
     let projections = web::Data::new(services.projections.clone());
+    let stock_lists = web::Data::new(services.stock_lists.clone());
     let health = web::Data::from(Arc::clone(&services.health));
     let documents = web::Data::new(Documents::new());
     let metrics = web::Data::from(Arc::clone(&services.metrics));
@@ -129,6 +130,7 @@ pub fn listen(
             .app_data(history.clone())
             .app_data(lists.clone())
             .app_data(projections.clone())
+            .app_data(stock_lists.clone())
             .app_data(health.clone())
             .app_data(documents.clone())
             .app_data(metrics.clone())

@@ -179,7 +179,7 @@ sections! {
     /// `[cache]`
     CacheSection { entries_max: usize, ttl_ms: u64, stale_ms_max: u64, floors_max: usize, }
     /// `[read_model]`
-    ReadModelSettings { readers_max: u32, reader_wait_ms_max: u64, cache_kib: u32, }
+    ReadModelSettings { readers_max: u32, reader_wait_ms_max: u64, cache_kib: u32, list_rows_max: usize, }
     /// `[projections]`
     ProjectionSettings { page_events_max: usize, catch_up_page_events_max: usize, linger_ms: u64, poll_ms: u64, retry_delay_ms_max: u64, }
     /// `[resilience]`
@@ -316,6 +316,7 @@ impl Settings {
             ("events.queue_batches_max", self.events.queue_batches_max),
             ("cache.entries_max", self.cache.entries_max),
             ("cache.floors_max", self.cache.floors_max),
+            ("read_model.list_rows_max", self.read_model.list_rows_max),
             ("read_model.readers_max", self.read_model.readers_max as usize),
             ("projections.page_events_max", self.projections.page_events_max),
             ("projections.catch_up_page_events_max", self.projections.catch_up_page_events_max),

@@ -1,6 +1,6 @@
 //! Request and response bodies: the only public JSON shapes, free to change apart from the domain.
 //!
-//! Those about one stock are here; [`orders`], [`transfers`], [`batch`], [`history`] and [`log_levels`] have files of their own. Each type is
+//! Those about one stock are here; [`orders`], [`transfers`], [`reservations`], [`batch`], [`history`] and [`log_levels`] have files of their own. Each type is
 //! also its schema in the OpenAPI document; what is said about a field here is said there.
 
 pub mod batch;
@@ -11,6 +11,7 @@ pub mod json_body;
 pub mod log_levels;
 pub mod orders;
 pub mod projections;
+pub mod reservations;
 pub mod schemas;
 pub mod transfers;
 

@@ -10,7 +10,10 @@ pub mod event_store;
 pub mod id_source;
 pub mod order_views;
 pub mod projection_listener;
+pub mod reservation_lists;
 pub mod reservation_views;
+pub mod slice;
+pub mod stock_lists;
 pub mod stock_views;
 
 pub use clock::Clock;
@@ -28,5 +31,8 @@ pub use event_store::{
 pub use id_source::IdSource;
 pub use order_views::{Listed, OrderFilter, OrderViews, TransferFilter};
 pub use projection_listener::{AppliedPage, Projected, ProjectionListener};
+pub use reservation_lists::{ReservationFilter, ReservationKey, ReservationLists, ReservationState, ShownReservation};
 pub use reservation_views::{Due, RecalledReservation, ReservationViews};
+pub use slice::Slice;
+pub use stock_lists::{StockLists, StockSlice};
 pub use stock_views::{Kept, ProductLevels, StockViews, ViewError, Viewed};

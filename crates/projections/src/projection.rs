@@ -6,6 +6,7 @@ use inventory_application::StreamId;
 use inventory_application::ports::RecordedEvent;
 use thiserror::Error;
 
+use crate::low_stock::LowStock;
 use crate::orders::Orders;
 use crate::page::Page;
 use crate::product_inventory::ProductInventory;
@@ -42,6 +43,7 @@ pub fn all() -> Vec<Arc<dyn Projection>> {
     vec![
         Arc::new(StockLevels),
         Arc::new(ProductInventory),
+        Arc::new(LowStock),
         Arc::new(Reservations),
         Arc::new(Orders),
         Arc::new(Transfers),

@@ -18,7 +18,7 @@ use crate::sqlite_read_models::SqliteReadModels;
 use crate::table::{Table, if_taken};
 use crate::{stock_levels, values};
 
-/// The reservations, by id and stock; those that are live also by deadline.
+/// The reservations, by id and stock; also by customer and by order, and those that are live by deadline.
 pub struct Reservations;
 
 /// The name of the table and of the projection.
@@ -43,6 +43,8 @@ const SCHEMA: &str = "
         PRIMARY KEY (reservation_id, store_id, product_id)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX {table}_due ON {table} (expires_at) WHERE state = 0 AND expires_at IS NOT NULL;
+    CREATE INDEX {table}_by_customer ON {table} (customer_id);
+    CREATE INDEX {table}_by_order ON {table} (order_id) WHERE order_id IS NOT NULL;
 ";
 
 const INSERT: &str =

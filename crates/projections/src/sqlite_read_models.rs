@@ -42,6 +42,8 @@ pub struct ReadModelSettings {
     pub reader_wait_ms_max: u64,
     /// Page cache of each connection, in KiB.
     pub cache_kib: u32,
+    /// Rows that one look at a list passes over, at most.
+    pub list_rows_max: usize,
 }
 
 /// Why the read models can't be opened.
@@ -63,6 +65,7 @@ pub struct SqliteReadModels {
     names: Vec<&'static str>,
     writer: Mutex<Writer>,
     readers: Pool<SqliteConnectionManager>,
+    list_rows_max: usize,
 }
 
 /// The connection that writes, and what it writes to.
@@ -115,7 +118,12 @@ impl SqliteReadModels {
             .connection_timeout(Duration::from_millis(settings.reader_wait_ms_max))
             .build(manager)?;
         let names = served.iter().map(Model::name).collect();
-        Ok(Arc::new(Self { names, writer: Mutex::new(Writer { connection, served, fresh: Vec::new() }), readers }))
+        Ok(Arc::new(Self {
+            names,
+            writer: Mutex::new(Writer { connection, served, fresh: Vec::new() }),
+            readers,
+            list_rows_max: settings.list_rows_max,
+        }))
     }
 
     /// The names of the projections, in the order in which their results are given.
@@ -175,6 +183,11 @@ impl SqliteReadModels {
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Rows that one look at a list passes over, at most.
+    pub(crate) fn list_rows_max(&self) -> usize {
+        self.list_rows_max
     }
 
     pub(crate) async fn query<T: Send + 'static>(

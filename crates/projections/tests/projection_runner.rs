@@ -194,8 +194,12 @@ async fn a_foreign_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("read.db");
     Connection::open(&path).unwrap().execute_batch("PRAGMA application_id = 7").unwrap();
-    let settings =
-        inventory_projections::ReadModelSettings { readers_max: 1, reader_wait_ms_max: 100, cache_kib: 1_024 };
+    let settings = inventory_projections::ReadModelSettings {
+        readers_max: 1,
+        reader_wait_ms_max: 100,
+        cache_kib: 1_024,
+        list_rows_max: 100,
+    };
     let error = inventory_projections::SqliteReadModels::open(&path, &settings).err().unwrap();
     assert_eq!(error.to_string(), "the file holds no read models of this service (application id 7)");
 }

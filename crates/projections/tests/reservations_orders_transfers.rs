@@ -152,7 +152,7 @@ async fn list(models: &SqliteReadModels, filter: OrderFilter) -> Vec<Listed<Orde
 fn dump(path: &Path) -> Vec<String> {
     let connection = Connection::open(path).unwrap();
     let mut rows = Vec::new();
-    for table in ["stock_levels", "product_inventory", "reservations", "orders", "transfers"] {
+    for table in ["stock_levels", "product_inventory", "low_stock", "reservations", "orders", "transfers"] {
         let mut all = connection.prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2, 3")).unwrap();
         let columns = all.column_count();
         let mut found = all.query([]).unwrap();

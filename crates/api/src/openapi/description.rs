@@ -181,6 +181,15 @@ impl Description {
         self.refuses(&[Kind::INVALID_REQUEST])
     }
 
+    /// With a query parameter that must be given.
+    #[must_use]
+    pub fn required_query(mut self, name: &str, schema: impl Into<RefOr<Schema>>, text: &str) -> Self {
+        let mut parameter = optional(ParameterIn::Query, name, schema, text);
+        parameter.required = Required::True;
+        self.parameters.push(parameter);
+        self.refuses(&[Kind::INVALID_REQUEST])
+    }
+
     /// With a parameter of [`parameters`](super::parameters).
     #[must_use]
     pub fn shared_parameter(mut self, name: &'static str) -> Self {

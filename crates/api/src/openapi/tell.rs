@@ -11,7 +11,9 @@ pub mod log_levels;
 pub mod metrics;
 pub mod orders;
 pub mod projections;
+pub mod reservations;
 pub mod stock;
+pub mod stock_lists;
 pub mod transfers;
 
 /// The product of the examples.

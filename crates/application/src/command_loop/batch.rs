@@ -11,11 +11,12 @@ use super::request::{Answer, CommandError};
 use super::waiting::{Verdict, Waiting};
 use super::working_states::{Aggregate, WorkingStates};
 use super::{CommandLoopPorts, CommandLoopSettings};
+use crate::Position;
+use crate::acknowledged_levels::Acknowledged;
 use crate::ports::{
     AppendEnd, AppendGroup, AppendKey, AppendOutcome, CommittedGroup, ExpectedVersion, Metadata, NewEvent,
     ObservedBatch, Snapshot, StoreError, StreamAppend,
 };
-use crate::{Position, StreamId};
 
 /// Requests that are decided at one moment, each with the group that its verdict rests on: the one at the same place.
 pub(super) struct Batch {
@@ -249,11 +250,20 @@ impl Batch {
                 AppendOutcome::Appended { position } => {
                     let asked = waiting.as_ref().map(|waiting| waiting.request.ask.stream());
                     let mut levels = levels.into_iter();
-                    stand(group, position, states, |stream, at, has_events| {
-                        if has_events && let Some(stock_id) = stream.stock_id() {
-                            acknowledged.extend(levels.next().map(|level| (stock_id, level, at)));
+                    stand(group, position, states, |part, at| {
+                        if !part.events.is_empty()
+                            && let Some(stock_id) = part.stream.stock_id()
+                        {
+                            let is_new = part.expected == ExpectedVersion::NoStream;
+                            let level = levels.next();
+                            acknowledged.extend(level.map(|level| Acknowledged {
+                                stock_id,
+                                level,
+                                position: at,
+                                is_new,
+                            }));
                         }
-                        if asked == Some(stream)
+                        if asked == Some(part.stream)
                             && let Ok(answer) = &mut verdict
                         {
                             answer.set_position(at);
@@ -353,13 +363,13 @@ fn told(
     verdict.and_then(|told| answer(told, states, ask, recorded_at).ok_or(CommandError::Abandoned))
 }
 
-/// The group's events are durable up to `position` (`None`: it has none). `each` hears of each stream of it: where it stands, and
-/// whether the group has events of it.
+/// The group's events are durable up to `position` (`None`: it has none). `each` hears of each stream of it: its part of the group,
+/// and where it stands.
 fn stand(
     group: &AppendGroup,
     position: Option<Position>,
     states: &mut WorkingStates,
-    mut each: impl FnMut(StreamId, Position, bool),
+    mut each: impl FnMut(&StreamAppend, Position),
 ) {
     let mut at = position.map_or(0, |Position(last)| last - group.event_count() as u64);
     for part in &group.streams {
@@ -369,7 +379,7 @@ fn stand(
         if events > 0 {
             state.stand(events, Position(at));
         }
-        each(part.stream, state.position, events > 0);
+        each(part, state.position);
     }
 }
 
