@@ -238,7 +238,7 @@ impl LogLevel {
 pub enum SettingsError {
     /// A source can't be read, or a value has the wrong type.
     #[error("the settings can't be used: {0}")]
-    Unreadable(#[from] config::ConfigError),
+    Unreadable(String),
     /// A file with keys is no list of keys.
     #[error("{0}")]
     KeyFile(String),
@@ -250,6 +250,13 @@ pub enum SettingsError {
         /// What is wrong with it.
         problem: String,
     },
+}
+
+impl From<ConfigError> for SettingsError {
+    /// Keeps what is wrong, and not the error, which shows the line of the file.
+    fn from(error: ConfigError) -> Self {
+        Self::Unreadable(without_lines(&error))
+    }
 }
 
 impl Settings {
@@ -387,6 +394,17 @@ pub fn parse_key_file(content: &[u8]) -> Result<Vec<KeySettings>, SettingsError>
     Ok(file.map_err(|error| SettingsError::KeyFile(without_values(&error)))?.keys)
 }
 
+/// What is wrong, without the line of the file that the message would show: it may hold a secret.
+fn without_lines(error: &ConfigError) -> String {
+    match error {
+        ConfigError::FileParse { uri, .. } => {
+            let file = uri.as_deref().map(|file| format!(" in {file}")).unwrap_or_default();
+            format!("{}{file}", without_values(error))
+        }
+        other => other.to_string(),
+    }
+}
+
 /// What is wrong, without the lines and values that the message would show: they may be keys.
 fn without_values(error: &ConfigError) -> String {
     match error {
@@ -466,6 +484,18 @@ mod tests {
         }
         let error = Settings::load(Some(Path::new("no/such/file.toml"))).unwrap_err().to_string();
         assert!(error.contains("no/such/file.toml"), "{error}");
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let file =
+            "[tokens]\nhs256_secret = 'do not show'\n[[access.keys]]\nname = 'a'\nhash = 'do not show'\nscopes = []\n";
+        let settings = load(file, &[]).unwrap();
+        assert_eq!((settings.tokens.hs256_secret.reveal(), settings.access.keys.len()), ("do not show", 1));
+        assert!(!format!("{settings:?} {settings:#?}").contains("do not show"));
+        let broken = load("[tokens]\nhs256_secret = 'do not show\n", &[]).unwrap_err();
+        assert!(!format!("{broken} {broken:?}").contains("do not show"), "{broken}");
+        assert!(broken.to_string().contains("line 2") && broken.to_string().contains(".toml"), "{broken}");
     }
 
     fn load(file: &str, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
