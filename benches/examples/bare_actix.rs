@@ -42,6 +42,12 @@ async fn level() -> HttpResponse {
     HttpResponse::Ok()
         .content_type(ContentType::json())
         .insert_header(("etag", r#""1""#))
+        .insert_header(("age", "0"))
+        .insert_header(("cache-status", "inventory; hit; ttl=29"))
+        .insert_header(("cache-control", "private, no-cache"))
+        .insert_header(("content-security-policy", "default-src 'none'; frame-ancestors 'none'"))
+        .insert_header(("referrer-policy", "no-referrer"))
+        .insert_header(("x-content-type-options", "nosniff"))
         .insert_header(("x-request-id", REQUEST_ID))
         .body(LEVEL)
 }

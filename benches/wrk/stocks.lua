@@ -14,7 +14,9 @@ local function product_id(number)
 end
 
 local function post(path, body)
-  return wrk.format("POST", path, { ["Host"] = wrk.headers["Host"], ["Content-Type"] = "application/json" }, body)
+  local headers = { ["Host"] = wrk.headers["Host"], ["Content-Type"] = "application/json" }
+  headers["Authorization"] = wrk.headers["Authorization"] -- Where wrk was given one.
+  return wrk.format("POST", path, headers, body)
 end
 
 -- The requests, ready to be sent: wrk's one thread must not spend its time on building them.
