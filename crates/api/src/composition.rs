@@ -208,6 +208,8 @@ pub async fn compose(settings: &Settings, lines: &Log) -> Result<Services, Compo
         expiry: expiry.status(),
         cache: cached_views,
         breakers,
+        feed: feed.clone(),
+        telemetry: telemetry.clone(),
         health: Arc::clone(&health),
         drain: drain.clone(),
         business_events: Arc::clone(&business_events),

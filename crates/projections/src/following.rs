@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::projection::ProjectionError;
 use crate::shared::Shared;
-use crate::sqlite_read_models::Applied;
+use crate::sqlite_read_models::{Applied, Moved};
 
 /// The first wait before a failed read or write is tried again; it doubles up to the setting.
 pub(crate) const RETRY_DELAY_MIN: Duration = Duration::from_millis(50);
@@ -193,8 +193,10 @@ impl Shared {
         let head = status.head;
         for (one, result) in status.projections.iter_mut().zip(results) {
             match result {
-                Ok(checkpoint) if checkpoint > one.checkpoint => {
+                Ok(Moved { to: checkpoint, passed, applied }) if checkpoint > one.checkpoint => {
                     one.checkpoint = checkpoint;
+                    one.events_passed += passed as u64;
+                    one.events_applied += applied as u64;
                     // The next one isn't known yet; it is not older than the last of this page.
                     let last = page.events.last().map(|event| event.recorded_at);
                     one.oldest_unapplied = last.filter(|_| checkpoint < head);

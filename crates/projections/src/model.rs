@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use inventory_application::Position;
+use inventory_application::{Position, StreamId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::page::Page;
@@ -77,6 +77,11 @@ impl Model {
     /// The projection's name.
     pub(crate) fn name(&self) -> &'static str {
         self.projection.name()
+    }
+
+    /// Whether events of this stream may change its rows.
+    pub(crate) fn concerns(&self, stream: StreamId) -> bool {
+        self.projection.concerns(stream)
     }
 
     /// How far it is.

@@ -51,6 +51,10 @@ impl Projection for Orders {
         SCHEMA
     }
 
+    fn concerns(&self, stream: StreamId) -> bool {
+        matches!(stream, StreamId::Order(_))
+    }
+
     fn apply(&self, table: &Table<'_>, page: &Page<'_>) -> Result<(), ProjectionError> {
         let mut insert = table.prepare(
             "INSERT INTO {table} (position, order_id, customer_id, state, version, ttl_minutes, expires_at, placed_at,

@@ -29,6 +29,11 @@ pub trait Projection: Send + Sync {
     /// Where these statements have changed since a data folder was last used, its table is dropped and filled again.
     fn schema(&self) -> &'static str;
 
+    /// Whether events of this stream may change its rows; it goes past the others. Most projections are about stocks.
+    fn concerns(&self, stream: StreamId) -> bool {
+        stream.stock_id().is_some()
+    }
+
     /// Applies a page of events, in the transaction that also moves its checkpoint.
     ///
     /// # Errors

@@ -28,6 +28,10 @@ pub struct ProjectionStatus {
     pub checkpoint: Position,
     /// Why it has stopped, if it has.
     pub stopped: Option<String>,
+    /// Events that it has gone past since the start.
+    pub events_passed: u64,
+    /// Those of them that concern it.
+    pub events_applied: u64,
     /// Events that it hasn't applied yet.
     pub lag_events: u64,
     /// When about the oldest of them was recorded, where one of them has been read.
@@ -79,7 +83,9 @@ impl RunnerStatus {
 
 impl ProjectionStatus {
     pub(crate) fn new(name: &'static str, checkpoint: Position) -> Self {
-        Self { name, checkpoint, stopped: None, lag_events: 0, oldest_unapplied: None, rebuild: None }
+        let (events_passed, events_applied, lag_events) = (0, 0, 0);
+        let (stopped, oldest_unapplied, rebuild) = (None, None, None);
+        Self { name, checkpoint, stopped, events_passed, events_applied, lag_events, oldest_unapplied, rebuild }
     }
 
     /// Whether it goes on.

@@ -77,7 +77,17 @@ struct Writer {
 }
 
 /// What became of a page for one projection.
-pub(crate) type Applied = Result<Position, ProjectionError>;
+pub(crate) type Applied = Result<Moved, ProjectionError>;
+
+/// How a page has moved a projection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moved {
+    /// How far it is now.
+    pub(crate) to: Position,
+    /// Events that it has gone past with the page, and those of them that concern it.
+    pub(crate) passed: usize,
+    pub(crate) applied: usize,
+}
 
 impl SqliteReadModels {
     /// Opens the file, makes it if there is none, and takes the projections over from whoever owned them.
@@ -157,7 +167,7 @@ impl SqliteReadModels {
             let from = model.checkpoint();
             let new = &events[events.partition_point(|event| event.position <= from)..];
             let Some(last) = new.last().filter(|_| *is_running && from >= after) else {
-                results.push(Ok(from));
+                results.push(Ok(Moved { to: from, passed: 0, applied: 0 }));
                 continue;
             };
             if page.0 != from || page.1.events().len() != new.len() {
@@ -170,12 +180,16 @@ impl SqliteReadModels {
                 Err(ProjectionError::Unavailable(error)) => return Err(error),
                 Err(ProjectionError::Inapplicable { .. } | ProjectionError::OwnershipLost(_)) => drop(savepoint),
             }
-            results.push(applied.map(|()| last.position));
+            results.push(applied.map(|()| Moved {
+                to: last.position,
+                passed: new.len(),
+                applied: new.iter().filter(|event| model.concerns(event.stream)).count(),
+            }));
         }
         transaction.commit()?;
         for (model, result) in served.iter_mut().zip(&results) {
-            if let Ok(position) = result {
-                model.moved_to(*position);
+            if let Ok(moved) = result {
+                model.moved_to(moved.to);
             }
         }
         Ok(results)

@@ -49,6 +49,10 @@ impl Projection for Transfers {
         SCHEMA
     }
 
+    fn concerns(&self, stream: StreamId) -> bool {
+        matches!(stream, StreamId::Transfer(_))
+    }
+
     fn apply(&self, table: &Table<'_>, page: &Page<'_>) -> Result<(), ProjectionError> {
         let mut insert = table.prepare(
             "INSERT INTO {table} (position, transfer_id, product_id, from_store_id, to_store_id, quantity, reason, received,

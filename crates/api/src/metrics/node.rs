@@ -1,8 +1,9 @@
 //! What the node's parts know of themselves, asked for when somebody looks.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use inventory_application::{CommandSender, ExpiryStatus, Position};
+use inventory_application::{CommandSender, EventFeed, ExpiryStatus, Position};
 use inventory_cache::{CacheStatistics, CachedStockViews};
 use inventory_projections::RunnerStatus;
 use inventory_resilience::{BreakerState, CircuitBreaker};
@@ -12,6 +13,8 @@ use crate::health::{Condition, Health, PartCondition};
 use crate::logging::DroppedLines;
 use crate::logging::business_events::BusinessEvents;
 use crate::server::Drain;
+use crate::system::now;
+use crate::telemetry::Telemetry;
 
 /// The parts that are asked.
 pub struct Watched {
@@ -27,6 +30,10 @@ pub struct Watched {
     pub cache: Arc<CachedStockViews>,
     /// The breakers, by what they stand in front of.
     pub breakers: Vec<(&'static str, Arc<CircuitBreaker>)>,
+    /// Who listens to events.
+    pub feed: EventFeed,
+    /// What records traces.
+    pub telemetry: Telemetry,
     /// How the node is.
     pub health: Arc<Health>,
     /// The requests in work.
@@ -43,8 +50,8 @@ pub struct Watched {
 ///
 /// When a name is wrong or taken.
 pub fn measure(metrics: &Metrics, watched: Watched) -> Result<(), MetricsError> {
-    let Watched { commands, head, projections, expiry, cache, breakers, health, drain, business_events, dropped_lines } =
-        watched;
+    let Watched { commands, head, projections, expiry, cache, breakers, feed, telemetry, .. } = watched;
+    let Watched { health, drain, business_events, dropped_lines, .. } = watched;
     write_side(metrics, commands)?;
     read_side(metrics, head, &projections)?;
     cached(metrics, cache)?;
@@ -70,6 +77,8 @@ pub fn measure(metrics: &Metrics, watched: Watched) -> Result<(), MetricsError> 
         move || breakers.iter().map(|(name, breaker)| (*name, state(breaker.state()))).collect(),
     )?;
     node(metrics, health, drain)?;
+    listeners(metrics, feed)?;
+    spans(metrics, &telemetry)?;
     metrics.counters(
         "inventory_log_lines_dropped_total",
         "Log lines that were not written, because their queue was full.",
@@ -120,10 +129,35 @@ fn read_side(
         },
     )?;
     let status = Arc::clone(projections);
-    metrics.gauge(
-        "inventory_projections_behind_seconds",
-        "For how long the slowest running projection has been behind the log; 0 where none is.",
-        move || status().behind_since.map_or(0.0, |since| since.elapsed().as_secs_f64()),
+    metrics.gauges(
+        "inventory_projection_lag_seconds",
+        "For about how long the oldest event that a projection lacks has waited for it; 0 where it lacks none.",
+        "projection",
+        move || {
+            let (status, now) = (status(), now());
+            status.projections.iter().map(|one| (one.name, status.lag(one, now).as_secs_f64())).collect()
+        },
+    )?;
+    let status = Arc::clone(projections);
+    metrics.counters(
+        "inventory_projection_events_passed_total",
+        "Events that a projection has gone past.",
+        "projection",
+        move || status().projections.iter().map(|one| (one.name, number(one.events_passed))).collect(),
+    )?;
+    let status = Arc::clone(projections);
+    metrics.counters(
+        "inventory_projection_events_applied_total",
+        "Events that a projection has gone past and that concern it.",
+        "projection",
+        move || status().projections.iter().map(|one| (one.name, number(one.events_applied))).collect(),
+    )?;
+    let status = Arc::clone(projections);
+    metrics.gauges(
+        "inventory_projection_rebuilding",
+        "1 where a read model is being made anew.",
+        "projection",
+        move || status().projections.iter().map(|one| (one.name, flag(one.is_rebuilt_now()))).collect(),
     )?;
     let status = Arc::clone(projections);
     metrics.gauges(
@@ -160,6 +194,36 @@ fn cached(metrics: &Metrics, cache: Arc<CachedStockViews>) -> Result<(), Metrics
         move || now().hit_age.as_secs_f64(),
     )?;
     metrics.gauge("inventory_cache_entries", "Values in the cache.", move || number(statistics().entries as u64))
+}
+
+fn listeners(metrics: &Metrics, feed: EventFeed) -> Result<(), MetricsError> {
+    let slow = feed.clone();
+    metrics.gauge("inventory_event_listeners", "Who listens to events as they happen.", move || {
+        number(feed.listeners() as u64)
+    })?;
+    metrics.counter(
+        "inventory_event_listener_overflows_total",
+        "How often a listener has had to go back to the log, because it took its events too slowly.",
+        move || slow.overflows(),
+    )
+}
+
+/// Nothing, where no spans are made.
+fn spans(metrics: &Metrics, telemetry: &Telemetry) -> Result<(), MetricsError> {
+    let Some(counts) = telemetry.counts() else { return Ok(()) };
+    let read = |count: &AtomicU64| number(count.load(Ordering::Relaxed));
+    metrics.counters(
+        "inventory_spans_total",
+        "Spans by what became of them: exported, dropped for want of room, or failed at the collector.",
+        "end",
+        move || {
+            vec![
+                ("exported", read(&counts.exported)),
+                ("dropped", read(&counts.dropped)),
+                ("failed", read(&counts.failed)),
+            ]
+        },
+    )
 }
 
 fn node(metrics: &Metrics, health: Arc<Health>, drain: Drain) -> Result<(), MetricsError> {
