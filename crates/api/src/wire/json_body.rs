@@ -224,8 +224,21 @@ fn errors_of<T: DeserializeOwned>(fields: Map<String, Value>, body: &[u8]) -> Ve
     errors
 }
 
+/// The message without the text that the client sent: it may be in the wrong field, and is not for whoever reads answers.
+fn without_sent_text(message: &str) -> String {
+    for (before, after) in [("string \"", "\", expected "), ("unknown variant `", "`, expected ")] {
+        if let Some((start, sent)) = message.split_once(before)
+            && let Some((_, expected)) = sent.rsplit_once(after)
+        {
+            return format!("{start}{}, expected {expected}", before.trim_end_matches([' ', '"', '`']));
+        }
+    }
+    message.to_owned()
+}
+
 /// Names the field that the message names, where the path doesn't; leaves out the place in the text.
 fn field_error(path: String, message: &str) -> FieldError {
+    let message = &without_sent_text(message);
     let message = message.split(" at line ").next().unwrap_or(message);
     let named = message.split('`').nth(1).filter(|_| message.contains("field `"));
     let field = if path.is_empty() { named.unwrap_or_default().to_owned() } else { path };
@@ -314,6 +327,24 @@ mod tests {
         match parse::<T>(body.as_bytes()) {
             Ok(_) => "ok".to_owned(),
             Err(problem) => problem.summary(),
+        }
+    }
+
+    #[test]
+    fn a_message_says_what_is_wrong_and_not_what_was_sent() {
+        for (message, said) in [
+            (
+                r#"invalid type: string "my \", expected \" text", expected an integer"#,
+                "invalid type: string, expected an integer",
+            ),
+            (
+                r#"invalid type: string " at line 7", expected a map at line 1 column 9"#,
+                "invalid type: string, expected a map",
+            ),
+            ("unknown variant `secret`, expected `add` or `adjust`", "unknown variant, expected `add` or `adjust`"),
+            ("invalid type: integer `7`, expected a string", "invalid type: integer `7`, expected a string"),
+        ] {
+            assert_eq!(field_error("quantity".into(), message).message, said);
         }
     }
 }
