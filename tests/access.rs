@@ -203,6 +203,25 @@ fn events_name_who_caused_them_and_idempotency_keys_belong_to_their_sender() {
 }
 
 #[test]
+fn a_stream_ends_with_the_token_that_it_was_asked_for_with() {
+    let settings = [ON, ("INVENTORY__TOKENS__HS256_SECRET", SECRET), ("INVENTORY__TOKENS__LEEWAY_S", "0")];
+    let service = RunningService::start_with(&[], &settings);
+    let token = Signer::shared(SECRET.as_bytes()).sign(&claims("alice", "inventory:read", 5));
+    let mut connection = TcpStream::connect(service.url().replace("http://", "")).unwrap();
+    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = format!("GET /api/v1/events/stream HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n");
+    connection.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    while !answer.ends_with("0\r\n\r\n") {
+        let mut piece = [0; 1_024];
+        let read = connection.read(&mut piece).expect("it ends");
+        assert!(read > 0, "cut off: {answer}");
+        answer.push_str(&String::from_utf8_lossy(&piece[..read]));
+    }
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[test]
 fn keys_change_while_the_service_runs() {
     let keys = KeyFile::new();
     let first = keys.add("first", "read", None);

@@ -21,7 +21,7 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::dev::ServiceRequest;
 use actix_web::{HttpMessage, HttpRequest};
@@ -116,6 +116,11 @@ impl Access {
             cached_tokens_max: settings.tokens.cached_tokens_max,
             log,
         });
+        if access.is_on {
+            let known = access.known.load();
+            let (keys, tokens) = (known.keys.keys.len(), known.keys.tokens.is_some());
+            info!(access.log, "access_control"; "keys" => keys, "tokens" => tokens);
+        }
         let watched = access.watched(&contents);
         Ok((access, watched))
     }
@@ -271,6 +276,20 @@ impl WorkerDoor {
         }
         self.access.failed.count(address, moment);
         Problem::unauthenticated(Some(&reason))
+    }
+}
+
+/// Comes when the credentials of the request end, if they do: what is sent for longer than a moment must not outlive them.
+pub fn end_of_credentials(request: &HttpRequest) -> impl Future<Output = ()> + use<> {
+    let expires_at = request.extensions().get::<Caller>().and_then(Caller::expires_at);
+    async move {
+        match expires_at {
+            Some(expires_at) => {
+                let left_ms = expires_at.millis().saturating_sub(now().millis());
+                tokio::time::sleep(Duration::from_millis(left_ms.try_into().unwrap_or(0))).await;
+            }
+            None => std::future::pending().await,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::CommandFactory;
 use inventory_application::Position;
-use slog::{Logger, info, o};
+use slog::{Logger, info, o, warn};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -243,7 +243,11 @@ async fn serve(config: Option<&Path>, options: Serve) -> Result<ExitCode, RunErr
     let (tls, certificate) = tls.map_or((None, None), |tls| (Some(tls.config), Some(tls.watched)));
     // Before anything is opened: who must not listen there needs no store.
     let is_guarded = access.is_on() || settings.access.allow_open_network;
-    addresses(&settings.server, is_guarded).map_err(|error| RunError::of(&error))?;
+    let found = addresses(&settings.server, is_guarded).map_err(|error| RunError::of(&error))?;
+    let is_plain = access.is_on() && tls.is_none() && settings.access.trusted_proxies.is_empty();
+    if is_plain && found.iter().any(|address| !address.ip().is_loopback()) {
+        warn!(log, "keys_in_plain_text"; "cause" => "neither TLS nor a trusted proxy is set, so keys and tokens can be read on their way");
+    }
     let services = compose(&settings, &lines).await.map_err(|error| RunError::of(&error))?;
     let listening = listen(&settings, &services, &access, tls.as_ref(), &log).map_err(|error| RunError::of(&error))?;
     let reload = Duration::from_millis(settings.access.reload_ms);

@@ -3,10 +3,12 @@
 use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::StreamExt;
 use inventory_application::{EventFeed, EventFilter, FeedError, HistoryQueries, Position};
 use inventory_domain::{ProductId, StoreId};
 use inventory_eventstore::event_codec::EVENT_TYPES;
 
+use crate::access::end_of_credentials;
 use crate::cursor::Page;
 use crate::event_stream::{EventStreamSettings, event_stream};
 use crate::problem::Problem;
@@ -72,7 +74,7 @@ pub async fn stream(
         return Ok(response.finish());
     }
     let listener = feed.listen(filter, after.map(Position)).await.map_err(|error| refused(error, named))?;
-    Ok(response.streaming(event_stream(listener, &settings)))
+    Ok(response.streaming(event_stream(listener, &settings).take_until(end_of_credentials(&request))))
 }
 
 /// The filters of a request for events.
