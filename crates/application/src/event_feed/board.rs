@@ -109,7 +109,7 @@ impl Board {
         } else if position.0 > seen.0.saturating_add(near) {
             return None;
         }
-        let mailbox = Arc::new(Mailbox::new(interests, position.max(seen)));
+        let mailbox = Arc::new(Mailbox::new(interests, position));
         for interest in &mailbox.interests {
             registry.mailboxes.entry(*interest).or_default().push(Arc::clone(&mailbox));
             registry.shapes[interest.shape()] += 1;

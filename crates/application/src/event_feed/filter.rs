@@ -42,7 +42,7 @@ impl EventFilter {
         }
         let mut types = self.types.clone();
         types.sort_unstable();
-        types.dedup(); // Under the same interest twice, it would get everything twice.
+        types.dedup();
         types.into_iter().map(|event_type| of_type(Some(event_type))).collect()
     }
 }

@@ -123,7 +123,7 @@ impl Listener {
         let place = std::mem::replace(&mut self.place, Place::Behind { is_end: false });
         self.place = match place {
             Place::Near { mailbox, .. } | Place::There { mailbox } => {
-                mailbox.skip(self.seen); // The last page may have gone further than it had to.
+                mailbox.skip(self.seen); // It may have read on further than it had to.
                 Place::There { mailbox }
             }
             Place::Behind { .. } => place,
@@ -154,6 +154,7 @@ impl Listener {
         let pages = self.pages.clone();
         let waiting = self.turn.get_or_insert_with(|| Box::pin(pages.turn()));
         let turn = tokio::select! {
+            biased; // Who is late all the same reads a page.
             turn = waiting => turn,
             () = sleep_until(until) => return Ok(None),
         };
