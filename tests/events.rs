@@ -238,6 +238,38 @@ fn a_stop_ends_the_streams_and_does_not_wait_for_them() {
     assert!(!service.log().iter().any(|line| line["event"] == "drain_gave_up"));
 }
 
+#[test]
+fn a_listener_that_takes_nothing_is_cut_and_holds_up_nobody() {
+    let settings = [
+        ("INVENTORY__SERVER__WRITE_WAIT_MS_MAX", "300"),
+        ("INVENTORY__EVENTS__LISTENER_BYTES_MAX", "65536"),
+        ("INVENTORY__EVENTS__HEARTBEAT_MS", "100"),
+    ];
+    let service = RunningService::start_with(&[], &settings);
+    let client = service.client();
+    let slow = EventStream::open(&service.url(), STREAM, &[]);
+    let mut brisk = EventStream::open(&service.url(), STREAM, &[]);
+    let listeners = || {
+        let metrics = client.get("/metrics").text;
+        let line = metrics.lines().find(|line| line.starts_with("inventory_event_listeners ")).unwrap();
+        line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    assert_eq!(listeners(), 2);
+    let command =
+        json!({"op": "add", "product_id": id(1), "store_id": id(1), "quantity": 1, "reason": "x".repeat(500)});
+    let batch = json!({"commands": vec![command; 4_000]});
+    let mut end = 0;
+    // More than the buffers of both ends of a connection take.
+    while listeners() == 2 {
+        assert!(end < 1_000_000, "it isn't cut");
+        assert_eq!(client.post_with("/batch", &[], &batch).status, 200);
+        end += 4_000;
+        brisk.events_until(end);
+    }
+    assert_eq!(listeners(), 1);
+    drop(slow);
+}
+
 /// The whole list, page after page by `next_after`.
 fn all(client: &Client, query: &str) -> Vec<Value> {
     let (query, mut after) = match query.split_once("&after=") {
