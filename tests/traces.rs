@@ -214,6 +214,12 @@ fn a_collector_that_fails_costs_spans_and_nothing_else() {
     collector.answer(200);
     assert_eq!(client.get("/health").status, 200);
     assert!(service.wait_for("span_export_works_again")["spans_lost"].is_u64());
+    let metrics = client.get("/metrics").text;
+    for end in ["exported", "dropped", "failed"] {
+        let series = format!("inventory_spans_total{{end=\"{end}\"}} ");
+        let count = metrics.lines().find_map(|line| line.strip_prefix(&series)?.parse::<u64>().ok());
+        assert!(count.is_some_and(|count| end == "dropped" || count > 0), "{end}: {count:?}");
+    }
     let lines = service.log().iter().filter(|line| line["event"] == "span_export_failed").count();
     assert_eq!(lines, 1, "once in a while");
     service.ask_to_stop();
@@ -236,6 +242,7 @@ fn where_nothing_is_recorded_the_callers_trace_is_honoured() {
     let service = RunningService::start();
     let client = service.client();
     assert_eq!(client.get("/health").header("traceparent"), None);
+    assert!(!client.get("/metrics").text.contains("inventory_spans"));
     let parent = format!("00-{TRACE}-{CALLER}-01");
     let stock = json!({"product_id": id(1), "store_id": id(1), "quantity": 5, "reason": "x"});
     let answer = client.post_with("/inventory/stock", &[("traceparent", &parent), ("tracestate", "a=b")], &stock);

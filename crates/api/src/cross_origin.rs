@@ -6,7 +6,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use actix_cors::Cors;
-use actix_web::http::header::{ACCEPT, AGE, AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, RETRY_AFTER};
+use actix_web::http::header::{
+    ACCEPT, AGE, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH, RETRY_AFTER,
+};
 use actix_web::http::{Method, Uri};
 use thiserror::Error;
 
@@ -16,6 +18,7 @@ use crate::cache_headers::CACHE_STATUS;
 use crate::request_context::REQUEST_ID;
 use crate::request_key::{IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED};
 use crate::settings::CorsSection;
+use crate::telemetry::trace_context::{TRACEPARENT, TRACESTATE};
 
 /// An origin that may call: `https://shop.example`, or `*` for all.
 #[derive(Clone, PartialEq, Eq)]
@@ -59,9 +62,10 @@ pub fn cross_origin(settings: &CorsSection) -> Cors {
         .allowed_methods([Method::GET, Method::HEAD, Method::POST])
         .allowed_headers([ACCEPT, AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH])
         .allowed_headers([API_KEY, IDEMPOTENCY_KEY, REQUEST_ID])
-        .allowed_headers(["traceparent", "tracestate", "last-event-id"])
+        .allowed_headers([TRACEPARENT, TRACESTATE, HeaderName::from_static("last-event-id")])
         .expose_headers([AGE, ETAG, RETRY_AFTER])
         .expose_headers([CACHE_STATUS, IDEMPOTENT_REPLAYED, RATE_LIMIT, RATE_LIMIT_POLICY, REQUEST_ID])
+        .expose_headers([TRACEPARENT, TRACESTATE])
         .max_age(settings.max_age_s);
     for origin in &settings.allowed_origins {
         cors = if origin.is_any() { cors.allow_any_origin().send_wildcard() } else { cors.allowed_origin(&origin.0) };

@@ -129,6 +129,13 @@ pub(super) const HEADERS: &[AnswerHeader] = &[
         is_required: false,
     },
     AnswerHeader {
+        component: "TraceParent",
+        name: "traceparent",
+        schema: || schemas::text().pattern(Some("^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")),
+        text: "The W3C trace context of the answer; where the request had one, or the service records traces.",
+        is_required: false,
+    },
+    AnswerHeader {
         component: "Age",
         name: "age",
         schema: || schemas::whole(0, u64::MAX),

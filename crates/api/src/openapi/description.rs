@@ -390,7 +390,7 @@ impl Answer {
         if let Some(schema) = self.schema {
             response = response.content(self.media_type, Content::new(Some(schema(schemas))));
         }
-        for name in self.headers.iter().chain(&["RateLimit", "RateLimitPolicy", "RequestId"]) {
+        for name in self.headers.iter().chain(&["RateLimit", "RateLimitPolicy", "RequestId", "TraceParent"]) {
             response = response.header_ref(header_name(name), Ref::new(format!("#/components/headers/{name}")));
         }
         for (name, link) in &self.links {

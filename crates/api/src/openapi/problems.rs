@@ -45,7 +45,7 @@ pub(super) fn response(kinds: &[Kind]) -> Response {
     let content = ContentBuilder::new().schema(Some(schema)).examples_from_iter(examples).build();
     let titles: Vec<&str> = kinds.iter().map(|kind| kind.title()).collect();
     let mut response = ResponseBuilder::new().description(titles.join(" · ")).content(MEDIA_TYPE, content);
-    let mut headers = vec!["RateLimit", "RateLimitPolicy", "RequestId"];
+    let mut headers = vec!["RateLimit", "RateLimitPolicy", "RequestId", "TraceParent"];
     headers.extend(kinds.iter().flat_map(|kind| kind.headers()));
     for name in headers {
         response = response.header_ref(header_name(name), Ref::new(format!("#/components/headers/{name}")));
