@@ -26,6 +26,25 @@ fn a_copy_tells_its_age_and_its_time() {
 }
 
 #[test]
+fn what_this_node_has_written_needs_no_read() {
+    let service = RunningService::start();
+    let client = service.client();
+    assert_eq!(client.add(1, 1, 5).status, 201);
+    cached(|| client.level(1, 1));
+    let before = misses(&service);
+    assert_eq!(client.add(1, 1, 5).status, 201);
+    assert_eq!(cached(|| client.level(1, 1)).level(), "10/0 v2");
+    assert_eq!(misses(&service), before, "the level that was acknowledged takes the place of the old copy");
+}
+
+/// Questions that the cache could not answer, so far.
+fn misses(service: &RunningService) -> u64 {
+    let text = service.client().get("/metrics").text;
+    let value = text.lines().find_map(|line| line.strip_prefix("inventory_cache_misses_total ")?.parse().ok());
+    value.unwrap()
+}
+
+#[test]
 fn while_the_read_model_is_broken_an_old_copy_is_shown_as_such() {
     let settings = [
         ("INVENTORY__CACHE__TTL_MS", "50"),

@@ -152,8 +152,8 @@ pub async fn compose(settings: &Settings, lines: &Log) -> Result<Services, Compo
     let guard = GuardedViews::new(Arc::clone(&views_breaker), retry);
     let resilient_views = ResilientStockViews::new(Arc::clone(&models) as Arc<dyn StockViews>, guard.clone());
     let resilient_lists = Arc::new(ResilientLists::new(Arc::clone(&models), guard));
-    let cached_views = Arc::new(CachedStockViews::new(Arc::new(resilient_views), cache_settings(settings)));
     let acknowledged = Arc::new(AcknowledgedLevels::new(settings.reads.acknowledged_levels_max, head));
+    let cached_views = cached(Arc::new(resilient_views), &acknowledged, settings);
 
     let telemetry = Telemetry::start(&settings.telemetry, &part_log(log, LogPart::Telemetry))?;
     let write_spans = telemetry.write_spans(settings.telemetry.unprojected_requests_max);
@@ -335,6 +335,15 @@ fn observers(metrics: Arc<dyn CommandObserver>, write_spans: Option<&Arc<WriteSp
     let mut observers = vec![metrics];
     observers.extend(write_spans.map(|spans| Arc::clone(spans) as _));
     Arc::new(observers)
+}
+
+/// The cache in front of these views.
+fn cached(
+    views: Arc<dyn StockViews>,
+    acknowledged: &Arc<AcknowledgedLevels>,
+    settings: &Settings,
+) -> Arc<CachedStockViews> {
+    Arc::new(CachedStockViews::new(views, Arc::clone(acknowledged), cache_settings(settings)))
 }
 
 /// Who hears of what was projected. The cache hears first: a level that is no longer acknowledged here must not be found old there.

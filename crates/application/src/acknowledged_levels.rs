@@ -83,6 +83,13 @@ impl AcknowledgedLevels {
         inner.entry(stock_id).map(|entry| (entry.level, entry.position)).ok_or(inner.mark)
     }
 
+    /// The level after the event at `position`, if that is the stock's last one as far as is known here: what a row has that shows
+    /// all up to there.
+    #[must_use]
+    pub fn level_after(&self, stock_id: StockId, position: Position) -> Option<Level> {
+        self.lock().entry(stock_id).filter(|entry| entry.position == position).map(|entry| entry.level)
+    }
+
     /// The levels of a product that are here, and the mark that a read model has to have reached to know the others.
     #[must_use]
     pub fn product(&self, product_id: ProductId) -> (Vec<(StoreId, Level)>, Position) {
@@ -231,14 +238,14 @@ mod tests {
         let levels = AcknowledgedLevels::new(10, Position(4));
         assert_eq!(levels.level(stock(1)), Err(Position(4)));
         levels.acknowledge([known(1, 1, 5), known(1, 2, 6)].to_vec());
-        levels.projected(Projected { checkpoint: Position(5), stocks: &[stock(1)] });
+        levels.projected(Projected { checkpoint: Position(5), stocks: &[] });
         assert_eq!(
             levels.level(stock(1)),
             Ok((level(2), Position(6))),
             "a later acknowledgement outlives an earlier step"
         );
         assert_eq!(levels.product(stock(1).product_id), (vec![(stock(1).store_id, level(2))], Position(4)));
-        levels.projected(Projected { checkpoint: Position(6), stocks: &[stock(1)] });
+        levels.projected(Projected { checkpoint: Position(6), stocks: &[] });
         assert_eq!(levels.level(stock(1)), Err(Position(4)));
         assert!(levels.lock().levels.is_empty(), "nothing is left behind");
     }

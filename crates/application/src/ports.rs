@@ -30,7 +30,7 @@ pub use event_store::{
 };
 pub use id_source::IdSource;
 pub use order_views::{Listed, OrderFilter, OrderViews, TransferFilter};
-pub use projection_listener::{AppliedPage, Projected, ProjectionListener};
+pub use projection_listener::{AppliedPage, ChangedStock, Projected, ProjectionListener};
 pub use reservation_lists::{ReservationFilter, ReservationKey, ReservationLists, ReservationState, ShownReservation};
 pub use reservation_views::{Due, RecalledReservation, ReservationViews};
 pub use slice::Slice;

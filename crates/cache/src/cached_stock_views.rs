@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use inventory_application::Position;
-use inventory_application::ports::{Kept, ProductLevels, Projected, ProjectionListener, StockViews, ViewError, Viewed};
+use inventory_application::ports::{
+    ChangedStock, Kept, ProductLevels, Projected, ProjectionListener, StockViews, ViewError, Viewed,
+};
+use inventory_application::{AcknowledgedLevels, Position};
 use inventory_domain::{Level, ProductId, StockId};
 use tokio::time::Instant;
 
@@ -50,9 +52,11 @@ pub struct CacheStatistics {
 
 /// Answers from memory what it can, and hands the rest on, one question of a kind at a time.
 ///
-/// It has to hear of every step of the read models ([`ProjectionListener`]), after the step's commit.
+/// It has to hear of every step of the read models ([`ProjectionListener`]), after the step's commit, and before the acknowledged
+/// levels do.
 pub struct CachedStockViews {
     source: Arc<dyn StockViews>,
+    acknowledged: Arc<AcknowledgedLevels>,
     values: Mutex<ValueCache<Value>>,
     reads: SingleFlight<CacheKey, Result<Viewed<Value>, SharedError>>,
     time_to_live: Duration,
@@ -92,12 +96,13 @@ impl Error for SharedError {
 }
 
 impl CachedStockViews {
-    /// An empty cache in front of `source`.
+    /// An empty cache in front of `source`, on a node that has `acknowledged` these levels.
     #[must_use]
-    pub fn new(source: Arc<dyn StockViews>, settings: CacheSettings) -> Self {
+    pub fn new(source: Arc<dyn StockViews>, acknowledged: Arc<AcknowledgedLevels>, settings: CacheSettings) -> Self {
         let time_to_live = Duration::from_millis(settings.ttl_ms);
         Self {
             source,
+            acknowledged,
             values: Mutex::new(ValueCache::new(settings.entries_max, settings.floors_max, time_to_live)),
             reads: SingleFlight::new(),
             time_to_live,
@@ -226,14 +231,18 @@ impl StockViews for CachedStockViews {
     }
 }
 
-/// Drops what a step of the read models has changed.
+/// Replaces what a step of the read models has changed where this node has acknowledged just that, and drops the rest.
 impl ProjectionListener for CachedStockViews {
     fn projected(&self, step: Projected<'_>) {
-        let keys = step
-            .stocks
-            .iter()
-            .flat_map(|stock_id| [CacheKey::Stock(*stock_id), CacheKey::ProductInventory(stock_id.product_id)]);
-        self.values().invalidate(keys, step.checkpoint);
+        let now = Instant::now();
+        let mut values = self.values();
+        for ChangedStock { stock_id, last } in step.stocks.iter().copied() {
+            let up_to = step.checkpoint.max(last);
+            let renewed = || self.acknowledged.level_after(stock_id, last).map(|level| Value::Stock(Some(level)));
+            values.invalidate(CacheKey::Stock(stock_id), up_to, renewed, now);
+            values.invalidate(CacheKey::ProductInventory(stock_id.product_id), step.checkpoint, || None, now);
+        }
+        values.heard(step.checkpoint);
     }
 
     fn rebuilt(&self, checkpoint: Position) {
@@ -289,7 +298,7 @@ mod tests {
         let cache = cache();
         assert_eq!(level(&cache).await, 1);
         assert_eq!(level(&cache).await, 1);
-        cache.projected(Projected { checkpoint: Position(1), stocks: &[stock()] });
+        cache.projected(Projected { checkpoint: Position(1), stocks: &[changed()] });
         assert_eq!(level(&cache).await, 2);
         assert_eq!(level(&cache).await, 2);
         tokio::time::advance(Duration::from_secs(30)).await;
@@ -309,7 +318,7 @@ mod tests {
         let product =
             || async { cache.product(stock().product_id, Position::START).await.unwrap().value[0].1.quantity };
         assert_eq!((product().await, product().await), (1, 1));
-        cache.projected(Projected { checkpoint: Position(1), stocks: &[stock()] });
+        cache.projected(Projected { checkpoint: Position(1), stocks: &[changed()] });
         assert_eq!(product().await, 2);
     }
 
@@ -346,7 +355,7 @@ mod tests {
         let (cache, source) = cache_of(Counting::default());
         assert_eq!(level(&cache).await, 1);
         source.is_broken.store(true, Ordering::SeqCst);
-        cache.projected(Projected { checkpoint: Position(2), stocks: &[stock()] });
+        cache.projected(Projected { checkpoint: Position(2), stocks: &[changed()] });
         assert!(cache.level(stock(), Position::START).await.is_err());
     }
 
@@ -371,7 +380,7 @@ mod tests {
         while source.asked.load(Ordering::SeqCst) < 1 {
             tokio::task::yield_now().await;
         }
-        cache.projected(Projected { checkpoint: Position(2), stocks: &[stock()] });
+        cache.projected(Projected { checkpoint: Position(2), stocks: &[changed()] });
         let late = ask(&cache);
         while cache.statistics().misses < 2 {
             tokio::task::yield_now().await;
@@ -393,12 +402,16 @@ mod tests {
         let count = |number| NonZeroUsize::new(number).unwrap();
         let settings =
             CacheSettings { entries_max: count(10), ttl_ms: 30_000, stale_ms_max: 60_000, floors_max: count(10) };
-        let source = Arc::new(source);
-        (Arc::new(CachedStockViews::new(Arc::clone(&source) as _, settings)), source)
+        let (source, nothing) = (Arc::new(source), Arc::new(AcknowledgedLevels::new(1, Position::START)));
+        (Arc::new(CachedStockViews::new(Arc::clone(&source) as _, nothing, settings)), source)
     }
 
     async fn level(cache: &CachedStockViews) -> u64 {
         cache.level(stock(), Position::START).await.unwrap().value.unwrap().quantity
+    }
+
+    fn changed() -> ChangedStock {
+        ChangedStock { stock_id: stock(), last: Position(1) }
     }
 
     fn stock() -> StockId {

@@ -90,16 +90,30 @@ impl<V: Clone> ValueCache<V> {
         }
     }
 
-    /// Drops the values under `keys`: their sources have changed, up to `position`.
-    pub(crate) fn invalidate(&mut self, keys: impl Iterator<Item = CacheKey>, position: Position) {
-        for key in keys {
-            self.values.pop(&key);
-            if let Some((evicted, floor)) = self.floors.push(key, position)
-                && evicted != key
-            {
-                self.global_floor = self.global_floor.max(floor);
+    /// The source has changed under `key`, up to `position`. A value that is held there is replaced by the one that `renewed` knows to
+    /// be true up to there, or dropped where it knows none; what nobody has asked for stays out.
+    pub(crate) fn invalidate(
+        &mut self,
+        key: CacheKey,
+        position: Position,
+        renewed: impl FnOnce() -> Option<V>,
+        now: Instant,
+    ) {
+        if let Some(entry) = self.values.peek_mut(&key) {
+            match renewed() {
+                Some(value) => *entry = Entry { value, as_of: position, kept_since: now },
+                None => _ = self.values.pop(&key),
             }
         }
+        if let Some((evicted, floor)) = self.floors.push(key, position)
+            && evicted != key
+        {
+            self.global_floor = self.global_floor.max(floor);
+        }
+    }
+
+    /// All that has changed up to `position` was heard of.
+    pub(crate) fn heard(&mut self, position: Position) {
         self.seen = self.seen.max(position);
     }
 
@@ -130,8 +144,8 @@ mod tests {
     enum Step {
         /// The source changes under a key; the cache hears of it at once or when the next step of it is heard.
         Change(u8),
-        /// The cache hears of all changes so far.
-        Hear,
+        /// The cache hears of all changes so far; of some keys (those with their bits set) it also hears what is there now.
+        Hear { known: u8 },
         /// A reader reads a key.
         Read { reader: u8, key: u8 },
         /// The reader fills in what it has read.
@@ -145,7 +159,7 @@ mod tests {
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
             (0u8..6).prop_map(Step::Change),
-            Just(Step::Hear),
+            (0u8..64).prop_map(|known| Step::Hear { known }),
             (0u8..3, 0u8..6).prop_map(|(reader, key)| Step::Read { reader, key }),
             (0u8..3).prop_map(Step::Fill),
             (0u8..6).prop_map(Step::Get),
@@ -173,8 +187,12 @@ mod tests {
                         changed.insert(of, position);
                         unheard.push(of);
                     }
-                    Step::Hear => {
-                        cache.invalidate(unheard.drain(..).map(key), position);
+                    Step::Hear { known } => {
+                        for of in unheard.drain(..) {
+                            let renewed = || Some((changed[&of], rebuilds)).filter(|_| known & (1 << of) != 0);
+                            cache.invalidate(key(of), position, renewed, now);
+                        }
+                        cache.heard(position);
                         heard.clone_from(&changed);
                     }
                     Step::Read { reader, key } => {
@@ -214,7 +232,7 @@ mod tests {
         let past = Age::PastBy(Duration::from_secs(5));
         assert_eq!(get(past, 34_999), Some(Duration::from_millis(34_999)), "in need it is better than nothing");
         assert_eq!(get(past, 35_000), None);
-        cache.invalidate([key(1)].into_iter(), Position(2));
+        cache.invalidate(key(1), Position(2), || None, now);
         let now = now + Duration::from_secs(31);
         assert_eq!(cache.get(key(1), Position(1), past, now), None, "what is known to be wrong isn't");
     }
@@ -237,8 +255,27 @@ mod tests {
         let mut cache = ValueCache::new(count(2), count(2), Duration::from_secs(30));
         cache.fill(key(1), 1, Position(5), 0, now);
         assert_eq!(get(&mut cache, key(1), Position(6), now), None);
-        cache.invalidate([key(2)].into_iter(), Position(9));
+        cache.invalidate(key(2), Position(9), || None, now);
+        cache.heard(Position(9));
         assert_eq!(get(&mut cache, key(1), Position(9), now), Some((1, Position(9))));
+    }
+
+    #[test]
+    fn what_is_known_of_a_change_replaces_what_is_held_and_nothing_else_comes_in() {
+        let now = Instant::now();
+        let mut cache = ValueCache::new(count(2), count(2), Duration::from_secs(30));
+        cache.fill(key(1), 1, Position(5), cache.era(), now);
+        let later = now + Duration::from_secs(20);
+        cache.invalidate(key(1), Position(9), || Some(2), later);
+        cache.invalidate(key(2), Position(9), || Some(3), later);
+        assert_eq!(get(&mut cache, key(1), Position(9), later + Duration::from_secs(29)), Some((2, Position(9))));
+        assert_eq!(get(&mut cache, key(2), Position::START, later), None, "nobody has asked for it");
+        cache.fill(key(1), 1, Position(8), cache.era(), later);
+        assert_eq!(
+            get(&mut cache, key(1), Position::START, later),
+            Some((2, Position(9))),
+            "a slow reader is too late"
+        );
     }
 
     fn get(cache: &mut ValueCache<u8>, key: CacheKey, at_least: Position, now: Instant) -> Option<(u8, Position)> {

@@ -3,8 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use inventory_application::Position;
-use inventory_application::ports::{EventLog, Projected, ProjectionListener, RecordedEvent};
-use inventory_domain::StockId;
+use inventory_application::ports::{ChangedStock, EventLog, Projected, ProjectionListener, RecordedEvent};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
@@ -97,9 +96,18 @@ impl Shared {
     /// Tells everybody that the projections of `moved` have taken a step over these events.
     pub(crate) fn tell(&self, events: &[RecordedEvent], moved: &[&'static str]) {
         if moved.iter().any(|name| LEVELS.contains(name)) {
-            let mut stocks: Vec<StockId> = events.iter().filter_map(|event| event.stream.stock_id()).collect();
+            let changed =
+                |event: &RecordedEvent| Some(ChangedStock { stock_id: event.stream.stock_id()?, last: event.position });
+            let mut stocks: Vec<ChangedStock> = events.iter().filter_map(changed).collect();
             stocks.sort_unstable();
-            stocks.dedup();
+            // Of those that are alike the later one stays.
+            stocks.dedup_by(|later, kept| {
+                let is_same = later.stock_id == kept.stock_id;
+                if is_same {
+                    kept.last = later.last;
+                }
+                is_same
+            });
             self.listener.projected(Projected { checkpoint: self.levels(), stocks: &stocks });
         }
         self.tell_watches();

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use inventory_application::Position;
-use inventory_application::ports::{EventLog, Projected, ProjectionListener, RecordedEvent, StockViews, StoreError};
+use inventory_application::ports::{
+    ChangedStock, EventLog, Projected, ProjectionListener, RecordedEvent, StockViews, StoreError,
+};
 use inventory_application::testing::InMemoryEventStore;
 use inventory_projections::ProjectionRunnerSettings;
 use rusqlite::Connection;
@@ -82,7 +84,10 @@ async fn listeners_hear_of_a_step_after_its_commit() {
     impl ProjectionListener for Looks {
         fn projected(&self, step: Projected<'_>) {
             assert!(checkpoints(&self.0).iter().all(|(_, position)| *position == 1));
-            assert_eq!((step.checkpoint, step.stocks), (Position(1), &[stock(1)][..]));
+            assert_eq!(
+                (step.checkpoint, step.stocks),
+                (Position(1), &[ChangedStock { stock_id: stock(1), last: Position(1) }][..])
+            );
         }
 
         fn rebuilt(&self, _: Position) {

@@ -11,7 +11,16 @@ pub struct Projected<'a> {
     /// Every event up to here is in the read models.
     pub checkpoint: Position,
     /// The stocks whose rows the step has changed.
-    pub stocks: &'a [StockId],
+    pub stocks: &'a [ChangedStock],
+}
+
+/// A stock whose row a step has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ChangedStock {
+    /// Which stock.
+    pub stock_id: StockId,
+    /// Where the last of its events in the step stands.
+    pub last: Position,
 }
 
 /// Events that projections have applied together.

@@ -170,7 +170,7 @@ pub struct Heard(pub Mutex<Vec<(Position, Vec<StockId>)>>, pub Mutex<Vec<Positio
 
 impl ProjectionListener for Heard {
     fn projected(&self, step: Projected<'_>) {
-        self.0.lock().unwrap().push((step.checkpoint, step.stocks.to_vec()));
+        self.0.lock().unwrap().push((step.checkpoint, step.stocks.iter().map(|changed| changed.stock_id).collect()));
     }
 
     fn rebuilt(&self, checkpoint: Position) {
