@@ -32,7 +32,7 @@ static ALLOCATOR: Jemalloc = Jemalloc;
 const USAGE: &str = "\
 Makes a log of adds, reservations, sales, releases and orders, fills all read models from it, and prints events a second.
 
-Usage: projection_apply [--events 1000000] [--stocks 1000] [--runs 5] [--page 8192] [--cache-kib 16384] [--ids ordered|random]
+Usage: projection_apply [--events 1000000] [--stocks 1000] [--runs 5] [--page 8192] [--cache-kib 16384] [--wal-pages 16000] [--ids ordered|random]
                         [--data target/]
 
 A log that an earlier call has made with the same figures is used again. --ids: whether reservations have ids in the order of time, as
@@ -46,13 +46,18 @@ const OPEN: usize = 20_000;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let names = ["--events", "--stocks", "--runs", "--page", "--cache-kib", "--ids", "--data"];
+    let names = ["--events", "--stocks", "--runs", "--page", "--cache-kib", "--wal-pages", "--ids", "--data"];
     let flags = Flags::from_command_line(USAGE, &names);
     let (events, stocks): (u64, u32) = (flags.value("--events", 1_000_000), flags.value("--stocks", 1_000));
     let ids = flags.value("--ids", "ordered".to_owned());
+    let cache_kib = flags.value("--cache-kib", 16_384);
     let settings = ReadModelSettings {
-        cache_kib: flags.value("--cache-kib", 16_384),
-        ..ReadModelSettings { readers_max: 1, reader_wait_ms_max: 5_000, cache_kib: 0 }
+        readers_max: 1,
+        reader_wait_ms_max: 5_000,
+        cache_kib,
+        checkpoint_ms: 250,
+        wal_pages_max: flags.value("--wal-pages", 16_000),
+        list_rows_max: 1_000,
     };
     let page = flags.value("--page", 8_192);
     let folder =

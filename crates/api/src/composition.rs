@@ -478,6 +478,8 @@ pub(crate) fn read_model_settings(settings: &Settings) -> ReadModelSettings {
         readers_max: section.readers_max,
         reader_wait_ms_max: section.reader_wait_ms_max,
         cache_kib: section.cache_kib,
+        checkpoint_ms: section.checkpoint_ms,
+        wal_pages_max: section.wal_pages_max,
         list_rows_max: section.list_rows_max,
     }
 }

@@ -176,6 +176,7 @@ impl Shared {
         let applied = self.blocking(move |models| models.apply(after, &events, &who)).await?;
         let moved = self.note_applied(page, applied.map_err(|error| error.to_string())?);
         let ended = Instant::now();
+        self.keep_log_short();
         self.tell(&page.events, &moved);
         if let [first, .., last] | [first @ last] = &page.events[..]
             && !moved.is_empty()

@@ -20,6 +20,7 @@ pub mod reservation_lists;
 pub mod reservations;
 pub mod runner_status;
 mod shared;
+mod short_log;
 mod slice;
 pub mod sqlite_read_models;
 pub mod stock_change;

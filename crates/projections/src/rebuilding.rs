@@ -137,6 +137,7 @@ impl Shared {
     async fn fill(&self, page: &LogPage) -> Result<(), ProjectionError> {
         let events = std::sync::Arc::clone(&page.events);
         let filled = self.blocking(move |models| models.fill(&events)).await;
+        self.keep_log_short();
         filled.unwrap_or_else(|panic| Err(rusqlite::Error::ToSqlConversionFailure(panic.into()).into()))
     }
 

@@ -93,6 +93,14 @@ impl Shared {
         spawn_blocking(move || work(&models)).await.map_err(|error| error.to_string())
     }
 
+    /// Has the write-ahead log taken into the file, where it is time; nobody waits for it.
+    pub(crate) fn keep_log_short(&self) {
+        let short_log = Arc::clone(&self.models.short_log);
+        if short_log.is_due() {
+            drop(spawn_blocking(move || short_log.keep()));
+        }
+    }
+
     /// Tells everybody that the projections of `moved` have taken a step over these events.
     pub(crate) fn tell(&self, events: &[RecordedEvent], moved: &[&'static str]) {
         if moved.iter().any(|name| LEVELS.contains(name)) {

@@ -20,6 +20,7 @@ use uuid::Uuid;
 use crate::model::{self, Model};
 use crate::page::Page;
 use crate::projection::{Projection, ProjectionError, all};
+use crate::short_log::ShortLog;
 use crate::{product_inventory, stock_levels};
 
 /// Marks the file as ours ("INVR").
@@ -42,6 +43,10 @@ pub struct ReadModelSettings {
     pub reader_wait_ms_max: u64,
     /// Page cache of each connection, in KiB.
     pub cache_kib: u32,
+    /// How often the write-ahead log is taken into the file beside what is being applied, in milliseconds.
+    pub checkpoint_ms: u64,
+    /// Pages of the write-ahead log at which the next transaction has to take it into the file itself.
+    pub wal_pages_max: u32,
     /// Rows that one look at a list passes over, at most.
     pub list_rows_max: usize,
 }
@@ -64,6 +69,7 @@ pub enum OpenError {
 pub struct SqliteReadModels {
     names: Vec<&'static str>,
     writer: Mutex<Writer>,
+    pub(crate) short_log: Arc<ShortLog>,
     readers: Pool<SqliteConnectionManager>,
     list_rows_max: usize,
 }
@@ -117,6 +123,10 @@ impl SqliteReadModels {
         let served = projections.into_iter().map(|projection| Model::take_over(&transaction, projection));
         let served: Vec<Model> = served.collect::<rusqlite::Result<_>>()?;
         transaction.commit()?;
+        connection.pragma_update(None, "wal_autocheckpoint", settings.wal_pages_max)?;
+        let keeper = Connection::open(path)?;
+        prepare(&keeper, settings.cache_kib)?;
+        let short_log = ShortLog::new(keeper, Duration::from_millis(settings.checkpoint_ms));
         let cache_kib = settings.cache_kib;
         let manager = SqliteConnectionManager::file(path).with_init(move |connection| {
             prepare(connection, cache_kib)?;
@@ -131,6 +141,7 @@ impl SqliteReadModels {
         Ok(Arc::new(Self {
             names,
             writer: Mutex::new(Writer { connection, served, fresh: Vec::new() }),
+            short_log: Arc::new(short_log),
             readers,
             list_rows_max: settings.list_rows_max,
         }))
@@ -224,6 +235,8 @@ fn prepare(connection: &Connection, cache_kib: u32) -> rusqlite::Result<()> {
     }
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "cache_size", -i64::from(cache_kib))?;
+    // What a savepoint may have to put back is kept in memory, not in a file.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     Ok(())
 }

@@ -78,7 +78,14 @@ impl World {
     fn open(list_rows_max: usize, page_events_max: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = Arc::new(InMemoryEventStore::exclusive());
-        let settings = ReadModelSettings { readers_max: 2, reader_wait_ms_max: 5_000, cache_kib: 1_024, list_rows_max };
+        let settings = ReadModelSettings {
+            readers_max: 2,
+            reader_wait_ms_max: 5_000,
+            cache_kib: 1_024,
+            checkpoint_ms: 20,
+            wal_pages_max: 1_000,
+            list_rows_max,
+        };
         let models = SqliteReadModels::open(&folder.path().join("models.db"), &settings).unwrap();
         let settings = ProjectionRunnerSettings { page_events_max, ..SETTINGS };
         let follower = Follower::start_with(&log, &models, settings, Arc::new(Heard::default()));

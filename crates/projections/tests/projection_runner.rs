@@ -203,6 +203,8 @@ async fn a_foreign_file_is_refused() {
         readers_max: 1,
         reader_wait_ms_max: 100,
         cache_kib: 1_024,
+        checkpoint_ms: 20,
+        wal_pages_max: 1_000,
         list_rows_max: 100,
     };
     let error = inventory_projections::SqliteReadModels::open(&path, &settings).err().unwrap();

@@ -82,8 +82,14 @@ pub fn stock(number: u128) -> StockId {
 }
 
 pub fn open(path: &Path) -> Arc<SqliteReadModels> {
-    let settings =
-        ReadModelSettings { readers_max: 2, reader_wait_ms_max: 5_000, cache_kib: 1_024, list_rows_max: 100 };
+    let settings = ReadModelSettings {
+        readers_max: 2,
+        reader_wait_ms_max: 5_000,
+        cache_kib: 1_024,
+        checkpoint_ms: 20,
+        wal_pages_max: 1_000,
+        list_rows_max: 100,
+    };
     SqliteReadModels::open(path, &settings).unwrap()
 }
 
