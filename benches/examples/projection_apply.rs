@@ -44,6 +44,7 @@ const BATCH: usize = 2_048;
 /// Reservations that are open at a time, about: what is sold now was held so many reservations ago.
 const OPEN: usize = 20_000;
 
+#[allow(clippy::cast_precision_loss, reason = "a rate is no count")]
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> Result<(), Box<dyn Error>> {
     let names = ["--events", "--stocks", "--runs", "--page", "--cache-kib", "--wal-pages", "--ids", "--data"];
@@ -121,10 +122,10 @@ async fn apply(
 
 /// Writes the log. Nobody decides: the events are made so that they fit.
 async fn fill(store: &SqliteEventStore, events: u64, stocks: u32, has_random_ids: bool) -> Result<(), Box<dyn Error>> {
-    let mut story = Story { stocks, has_random_ids, ..Story::default() };
+    let mut shop = Story { stocks, has_random_ids, ..Story::default() };
     let mut written = 0;
     while written < events {
-        let batch: Vec<AppendGroup> = (0..BATCH).map(|_| story.next()).collect::<Option<_>>().ok_or("no quantity")?;
+        let batch: Vec<AppendGroup> = (0..BATCH).map(|_| shop.next()).collect::<Option<_>>().ok_or("no quantity")?;
         written += batch.iter().map(|group| group.event_count() as u64).sum::<u64>();
         store.append(Arc::new(batch)).await?;
     }
