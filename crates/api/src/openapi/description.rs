@@ -251,6 +251,12 @@ impl Description {
         self.answer(status, text, JSON, Some(Schemas::of::<T>))
     }
 
+    /// With an answer of another media type, which this schema describes.
+    #[must_use]
+    pub fn answers_as<T: ToSchema>(self, status: StatusCode, text: &'static str, media_type: &'static str) -> Self {
+        self.answer(status, text, media_type, Some(Schemas::of::<T>))
+    }
+
     /// With an answer of another media type.
     #[must_use]
     pub fn answers_with(self, status: StatusCode, text: &'static str, media_type: &'static str) -> Self {

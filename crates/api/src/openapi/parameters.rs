@@ -58,7 +58,7 @@ pub(super) fn parameters() -> Vec<(&'static str, Parameter)> {
             optional(
                 Header,
                 "Last-Event-ID",
-                schemas::whole(0, u64::MAX),
+                schemas::text().pattern(Some("^[0-9]+$")),
                 "The last `id` that came: the stream goes on behind it, whatever `after` says.",
             ),
         ),

@@ -25,6 +25,19 @@ pub struct EventListBody {
     pub next_after: u64,
 }
 
+/// A block of the stream that carries an event.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "a block is written as text; this is its schema")]
+pub struct StreamedEvent {
+    /// The position of the event, for `Last-Event-ID`.
+    #[schema(pattern = "^[0-9]+$")]
+    id: String,
+    /// Its type, such as `StockAddedEvent`.
+    event: String,
+    /// The event, as JSON on one line.
+    data: String,
+}
+
 /// Events as Server-Sent Events.
 pub struct ServerSentEvents;
 

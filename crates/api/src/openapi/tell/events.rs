@@ -5,7 +5,7 @@ use inventory_eventstore::event_codec::EVENT_TYPES;
 
 use crate::openapi::{Description, Tag};
 use crate::problem::Kind;
-use crate::wire::events::EventListBody;
+use crate::wire::events::{EventListBody, StreamedEvent};
 use crate::wire::schemas;
 
 /// `GET /api/v1/events`
@@ -44,7 +44,7 @@ pub fn stream() -> Description {
             "The position behind which the stream starts; 0: from the beginning.",
         )
         .shared_parameter("LastEventId")
-        .answers_with(StatusCode::OK, "The stream", "text/event-stream")
+        .answers_as::<StreamedEvent>(StatusCode::OK, "The stream, block by block", "text/event-stream")
         .refuses(&[Kind::OVERLOADED, Kind::UNAVAILABLE])
 }
 
