@@ -158,3 +158,48 @@ pub async fn redoc(request: HttpRequest, documents: web::Data<Documents>) -> Res
 pub async fn redoc_file(request: HttpRequest, documents: web::Data<Documents>) -> Result<HttpResponse, Problem> {
     named(&documents.redoc, file_name(&request), &request)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_asks_nobody_else_for_anything() {
+        let documents = Documents::new();
+        let files = documents.swagger.iter().chain(&documents.redoc);
+        let mut texts = 0;
+        for (name, file) in files.filter(|(_, file)| !file.is_gzip) {
+            let text = std::str::from_utf8(&file.bytes).unwrap();
+            for loading in [
+                "src=\"http",
+                "src:\"http",
+                "href=\"http",
+                "url(http",
+                "url(\"http",
+                "@import",
+                "fonts.googleapis",
+                "//cdn.",
+            ] {
+                if let Some(place) = text.find(loading) {
+                    let end = (place..text.len().min(place + 120)).rev().find(|end| text.is_char_boundary(*end));
+                    panic!("{name} has {}", &text[place..end.unwrap_or(place)]);
+                }
+            }
+            texts += 1;
+        }
+        assert_eq!(texts, 7, "the pages, their starts, and what they load");
+    }
+
+    #[test]
+    fn a_page_has_all_that_it_names() {
+        let documents = Documents::new();
+        for (files, folder) in [(&documents.swagger, "swagger/"), (&documents.redoc, "redoc/")] {
+            let page = std::str::from_utf8(&files[0].1.bytes).unwrap();
+            let named: Vec<&str> = page.split(folder).skip(1).filter_map(|rest| rest.split('"').next()).collect();
+            assert!(named.len() >= 2, "{page}");
+            for name in named {
+                assert!(files.iter().any(|(known, _)| *known == name), "{folder}{name}");
+            }
+        }
+    }
+}
