@@ -113,6 +113,11 @@ fn every_kind_of_planted_damage_is_found() {
             "stock_levels shows LevelRow",
         ),
         ("read_models.db", "DELETE FROM product_inventory WHERE version = 2", "product_inventory lacks LevelRow"),
+        (
+            "read_models.db",
+            "UPDATE low_stock SET reserved = reserved + 1 WHERE version = 2",
+            "low_stock shows LevelRow",
+        ),
         ("read_models.db", "UPDATE reservations SET state = 1 WHERE state = 2", "reservations shows ReservationRow"),
         ("read_models.db", "UPDATE reservations SET expires_at = expires_at + 1", "reservations lacks ReservationRow"),
         ("read_models.db", "UPDATE orders SET state = 2 WHERE state = 1", "orders shows OrderRow"),

@@ -79,6 +79,8 @@ pub struct Checkpoints {
     pub stock_levels: Position,
     /// `product_inventory`.
     pub product_inventory: Position,
+    /// `low_stock`.
+    pub low_stock: Position,
     /// `reservations`.
     pub reservations: Position,
     /// `orders`.
@@ -94,6 +96,8 @@ pub struct Expected {
     pub stock_levels: Digest,
     /// `product_inventory`.
     pub product_inventory: Digest,
+    /// `low_stock`.
+    pub low_stock: Digest,
     /// `reservations`.
     pub reservations: Digest,
     /// `orders`.

@@ -244,8 +244,14 @@ async fn every_kind_of_damage_is_found() {
 
 fn audit(log: Vec<RecordedEvent>, share: Share) -> (Findings, Expected) {
     let all = Position(u64::MAX);
-    let checkpoints =
-        Checkpoints { stock_levels: all, product_inventory: all, reservations: all, orders: all, transfers: all };
+    let checkpoints = Checkpoints {
+        stock_levels: all,
+        product_inventory: all,
+        low_stock: all,
+        reservations: all,
+        orders: all,
+        transfers: all,
+    };
     let mut audit = LogAudit::new(share, checkpoints, HashSet::new(), 10);
     log.into_iter().for_each(|event| audit.observe(event));
     audit.finish()

@@ -8,7 +8,7 @@ use inventory_domain::{CustomerId, OrderId, ProductId, ReservationId, StockId, S
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use crate::model::checkpoint_of;
-use crate::{orders, product_inventory, reservations, stock_levels, transfers, values};
+use crate::{low_stock, orders, product_inventory, reservations, stock_levels, transfers, values};
 
 /// The read models in a file, only to be read; a service may go on writing them.
 pub struct ReadModelFile {
@@ -22,6 +22,7 @@ pub struct ReadModelFile {
 pub enum ReadModel {
     StockLevels,
     ProductInventory,
+    LowStock,
     Reservations,
     Orders,
     Transfers,
@@ -29,8 +30,8 @@ pub enum ReadModel {
 
 impl ReadModel {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::StockLevels, Self::ProductInventory, Self::Reservations, Self::Orders, Self::Transfers];
+    pub const ALL: [Self; 6] =
+        [Self::StockLevels, Self::ProductInventory, Self::LowStock, Self::Reservations, Self::Orders, Self::Transfers];
 
     /// The name of its table.
     #[must_use]
@@ -38,6 +39,7 @@ impl ReadModel {
         match self {
             Self::StockLevels => stock_levels::NAME,
             Self::ProductInventory => product_inventory::NAME,
+            Self::LowStock => low_stock::NAME,
             Self::Reservations => reservations::NAME,
             Self::Orders => orders::NAME,
             Self::Transfers => transfers::NAME,
@@ -62,6 +64,7 @@ impl ReadModelFile {
         let checkpoints = Checkpoints {
             stock_levels: at(stock_levels::NAME)?,
             product_inventory: at(product_inventory::NAME)?,
+            low_stock: at(low_stock::NAME)?,
             reservations: at(reservations::NAME)?,
             orders: at(orders::NAME)?,
             transfers: at(transfers::NAME)?,
@@ -115,7 +118,9 @@ impl ReadModelFile {
 
     fn each(&self, model: ReadModel, take: &mut dyn FnMut(AnyRow)) -> rusqlite::Result<()> {
         let columns = match model {
-            ReadModel::StockLevels | ReadModel::ProductInventory => "product_id, store_id, quantity, reserved, version",
+            ReadModel::StockLevels | ReadModel::ProductInventory | ReadModel::LowStock => {
+                "product_id, store_id, quantity, reserved, version"
+            }
             ReadModel::Reservations => {
                 "product_id, store_id, reservation_id, customer_id, order_id, is_line, quantity, committed, state, \
                  ttl_minutes, expires_at, reserved_at, closed_at"
@@ -141,7 +146,7 @@ impl ReadModelFile {
                 })
             };
             take(match model {
-                ReadModel::StockLevels | ReadModel::ProductInventory => AnyRow::Level(LevelRow {
+                ReadModel::StockLevels | ReadModel::ProductInventory | ReadModel::LowStock => AnyRow::Level(LevelRow {
                     stock_id: stock(0, 1)?,
                     quantity: number(2)?,
                     reserved: number(3)?,
@@ -216,6 +221,7 @@ pub fn wanted(expected: &mut Expected, model: ReadModel) -> &mut Digest {
     match model {
         ReadModel::StockLevels => &mut expected.stock_levels,
         ReadModel::ProductInventory => &mut expected.product_inventory,
+        ReadModel::LowStock => &mut expected.low_stock,
         ReadModel::Reservations => &mut expected.reservations,
         ReadModel::Orders => &mut expected.orders,
         ReadModel::Transfers => &mut expected.transfers,

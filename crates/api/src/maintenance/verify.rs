@@ -169,8 +169,8 @@ pub fn verify(settings: &Settings, memory_mib: u64, progress: Progress) -> Resul
 
 /// Read models that have events which the log hasn't.
 fn ahead_of(checkpoints: Checkpoints, head: Position) -> Vec<String> {
-    let Checkpoints { stock_levels, product_inventory, reservations, orders, transfers } = checkpoints;
-    let all = [stock_levels, product_inventory, reservations, orders, transfers];
+    let Checkpoints { stock_levels, product_inventory, low_stock, reservations, orders, transfers } = checkpoints;
+    let all = [stock_levels, product_inventory, low_stock, reservations, orders, transfers];
     let ahead = ReadModel::ALL.into_iter().zip(all).filter(|(_, checkpoint)| *checkpoint > head);
     ahead.map(|(model, at)| format!("{} has events up to {at}, but the log ends at {head}", model.name())).collect()
 }

@@ -54,6 +54,7 @@ impl StockFold {
         let levels = [
             (checkpoints.stock_levels, &mut expected.stock_levels),
             (checkpoints.product_inventory, &mut expected.product_inventory),
+            (checkpoints.low_stock, &mut expected.low_stock),
         ];
         for (checkpoint, digest) in levels {
             if recorded.position <= checkpoint {
