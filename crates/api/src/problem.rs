@@ -501,10 +501,7 @@ impl From<FeedError> for Problem {
     fn from(error: FeedError) -> Self {
         let detail = error.to_string();
         match error {
-            FeedError::Store(damaged @ StoreError::Damaged(_)) => Self::caused(Kind::INTERNAL, damaged),
-            FeedError::Store(failed @ (StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_))) => {
-                Self::caused(Kind::UNAVAILABLE, failed)
-            }
+            FeedError::Store(error) => unreadable(error),
             FeedError::BeyondEnd { .. } => Self::invalid_field("after", detail),
             FeedError::Overloaded | FeedError::TooManyListeners(_) => Self::detailed(Kind::OVERLOADED, detail),
             FeedError::Closed => Self::detailed(Kind::UNAVAILABLE, detail),
@@ -535,5 +532,46 @@ impl Problem {
         let Some(errors) = self.members.get("errors").and_then(Value::as_array) else { return self.slug().to_owned() };
         let fields = errors.iter().filter_map(|error| error["field"].as_str()).collect::<Vec<_>>();
         format!("{}: {}", self.slug(), fields.join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    /// What breaks inside: SQL, a path, a reason.
+    const CAUSE: &str = "UNIQUE failed: stock_levels in /var/lib/inventory, while writing 'gift for Ann'";
+
+    #[test]
+    fn no_cause_gets_into_an_answer() {
+        let source = || Box::new(io::Error::other(CAUSE));
+        let stores: [fn(Box<io::Error>) -> StoreError; 3] = [
+            |source| StoreError::Unavailable(source),
+            |source| StoreError::OutcomeUnknown(source),
+            |source| StoreError::Damaged(source),
+        ];
+        let mut problems = vec![
+            Problem::internal(io::Error::other(CAUSE)),
+            Problem::from(ViewError(source())),
+            Problem::from(QueryError::View(ViewError(source()))),
+        ];
+        for store in stores {
+            problems.push(Problem::from(CommandError::Store(Arc::new(store(source())))));
+            problems.push(Problem::from(HistoryError::Store(store(source()))));
+            problems.push(Problem::from(FeedError::Store(store(source()))));
+        }
+        for problem in problems {
+            let body = Value::Object(problem.body(Some("r-1"))).to_string();
+            assert!(!body.contains("stock_levels") && !body.contains("Ann"), "{body}");
+            let mut causes = vec![];
+            let mut cause = problem.cause().map(|cause| cause as &dyn Error);
+            while let Some(error) = cause {
+                causes.push(error.to_string());
+                cause = error.source();
+            }
+            assert!(causes.iter().any(|said| said.contains(CAUSE)), "the log is told: {causes:?}");
+        }
     }
 }
