@@ -229,10 +229,12 @@ fn a_stop_ends_the_streams_and_does_not_wait_for_them() {
         assert!(stream.next_block().is_some());
     }
     assert_eq!(service.client().add(1, 1, 5).status, 201);
+    for stream in &mut streams {
+        assert_eq!(stream.next_event().and_then(|event| event.id), Some(1));
+    }
     service.ask_to_stop();
     assert!(service.wait().success());
     for stream in &mut streams {
-        assert_eq!(stream.next_event().and_then(|event| event.id), Some(1));
         assert_eq!(stream.next_block(), None);
     }
     assert!(!service.log().iter().any(|line| line["event"] == "drain_gave_up"));
