@@ -3,7 +3,7 @@
 //!
 //! # How a route gets into it
 //!
-//! A row of [`table`](crate::routes::table) names the handler and a function that returns its [`Description`]. Write that function
+//! A row of [`table`] names the handler and a function that returns its [`Description`]. Write that function
 //! into the file of [`tell`] that is named as the handler's file, in this way:
 //!
 //! ```ignore

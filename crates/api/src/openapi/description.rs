@@ -190,7 +190,7 @@ impl Description {
         self.refuses(&[Kind::INVALID_REQUEST])
     }
 
-    /// With a parameter of [`parameters`](super::parameters).
+    /// With a parameter of `parameters`.
     #[must_use]
     pub fn shared_parameter(mut self, name: &'static str) -> Self {
         self.shared_parameters.push(name);
@@ -275,7 +275,7 @@ impl Description {
         self
     }
 
-    /// With a header of [`components`](super::components) on the answers with this status.
+    /// With a header of `components` on the answers with this status.
     #[must_use]
     pub fn header(mut self, status: StatusCode, name: &'static str) -> Self {
         if let Some(answer) = self.answers.get_mut(&status.as_u16()) {
