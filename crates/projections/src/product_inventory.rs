@@ -37,6 +37,8 @@ impl Projection for ProductInventory {
     }
 
     fn apply(&self, table: &Table<'_>, page: &Page<'_>) -> Result<(), ProjectionError> {
-        ROWS.apply(table, page.stock_changes()?)
+        let mut changes: Vec<_> = page.stock_changes()?.iter().collect();
+        changes.sort_unstable_by_key(|change| change.stock_id); // As the rows are.
+        ROWS.apply(table, changes)
     }
 }

@@ -23,7 +23,8 @@ pub struct StockChange {
     pub reserved: i64,
 }
 
-/// One change for each stock that `events` touch, in the order in which they first do.
+/// One change for each stock that `events` touch, by store and product: neighbours in a table are written one after the other, so
+/// each of its pages is looked for once.
 ///
 /// # Errors
 ///
@@ -50,6 +51,7 @@ pub fn changes_of(events: &[RecordedEvent]) -> Result<Vec<StockChange>, Projecti
         change.quantity += quantity;
         change.reserved += reserved;
     }
+    changes.sort_unstable_by_key(|change| (change.stock_id.store_id, change.stock_id.product_id));
     Ok(changes)
 }
 

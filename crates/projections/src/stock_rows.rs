@@ -16,7 +16,11 @@ pub(crate) struct StockRows {
 
 impl StockRows {
     /// Applies each change to its row, which has to be at the version that the change starts from.
-    pub(crate) fn apply(&self, table: &Table<'_>, changes: &[StockChange]) -> Result<(), ProjectionError> {
+    pub(crate) fn apply<'a>(
+        &self,
+        table: &Table<'_>,
+        changes: impl IntoIterator<Item = &'a StockChange>,
+    ) -> Result<(), ProjectionError> {
         let mut insert = table.prepare(self.insert)?;
         let mut update = table.prepare(self.update)?;
         for change in changes {
