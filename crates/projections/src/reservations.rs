@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use async_trait::async_trait;
+use inventory_application::Position;
 use inventory_application::ports::{Due, RecalledReservation, RecordedEvent, ReservationViews, ViewError};
 use inventory_domain::inventory::{Closing, Event, ReleaseCause};
 use inventory_domain::{
@@ -18,15 +19,20 @@ use crate::sqlite_read_models::SqliteReadModels;
 use crate::table::{Table, if_taken};
 use crate::{stock_levels, values};
 
-/// The reservations, by id and stock; also by customer and by order, and those that are live by deadline.
+/// The reservations, in the order in which they were made; also by id and stock, by customer and by order, and those that are
+/// live by deadline.
 pub struct Reservations;
 
 /// The name of the table and of the projection.
 pub const NAME: &str = "reservations";
 
+/// `position`: where the event that made the reservation stands, so the newest come last in the table, and entries of indexes
+/// are narrow: a key of three ids in each of them would double the pages that a new reservation touches.
+///
 /// `state`: 0 active, 1 committed, 2 released, 3 expired. `committed`: units that were sold.
 const SCHEMA: &str = "
     CREATE TABLE {table} (
+        position INTEGER PRIMARY KEY,
         reservation_id BLOB NOT NULL,
         store_id BLOB NOT NULL,
         product_id BLOB NOT NULL,
@@ -40,8 +46,8 @@ const SCHEMA: &str = "
         expires_at INTEGER,
         reserved_at INTEGER NOT NULL,
         closed_at INTEGER,
-        PRIMARY KEY (reservation_id, store_id, product_id)
-    ) STRICT, WITHOUT ROWID;
+        UNIQUE (reservation_id, store_id, product_id)
+    ) STRICT;
     CREATE INDEX {table}_due ON {table} (expires_at) WHERE state = 0 AND expires_at IS NOT NULL;
     CREATE INDEX {table}_by_customer ON {table} (customer_id);
     CREATE INDEX {table}_by_order ON {table} (order_id) WHERE order_id IS NOT NULL;
@@ -49,8 +55,8 @@ const SCHEMA: &str = "
 
 const INSERT: &str =
     "INSERT INTO {table} (reservation_id, store_id, product_id, customer_id, order_id, is_line, quantity,
-        committed, state, ttl_minutes, expires_at, reserved_at, closed_at)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+        committed, state, ttl_minutes, expires_at, reserved_at, closed_at, position)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
 
 const UPDATE: &str = "UPDATE {table} SET order_id = coalesce(?4, order_id), committed = committed + ?5, state = ?6,
         ttl_minutes = CASE WHEN ?7 THEN ?8 ELSE ttl_minutes END, expires_at = CASE WHEN ?7 THEN ?9 ELSE expires_at END,
@@ -78,7 +84,7 @@ impl Projection for Reservations {
             let (hold_for, expires_at) = moved.unwrap_or_default();
             let (minutes, expires_at) = (hold_for.map(HoldFor::minutes), expires_at.map(Timestamp::millis));
             let rows = match made {
-                Some(Made { customer_id, is_line, quantity, reserved_at }) => insert
+                Some(Made { position, customer_id, is_line, quantity, reserved_at }) => insert
                     .execute(params![
                         id,
                         store_id,
@@ -93,6 +99,7 @@ impl Projection for Reservations {
                         expires_at,
                         reserved_at.millis(),
                         closed_at,
+                        position.0.cast_signed(),
                     ])
                     .or_else(if_taken)?,
                 None => update.execute(params![
@@ -143,6 +150,7 @@ struct Change<'a> {
 }
 
 struct Made {
+    position: Position,
     customer_id: CustomerId,
     is_line: bool,
     quantity: Quantity,
@@ -179,9 +187,13 @@ fn changes_of(events: &[RecordedEvent]) -> Vec<Change<'_>> {
         change.last = recorded;
         match event {
             Event::StockReserved { customer_id, quantity, hold_for, expires_at, order_id, .. } => {
-                let (customer_id, is_line) = (*customer_id, order_id.is_some());
-                change.made =
-                    Some(Made { customer_id, is_line, quantity: *quantity, reserved_at: recorded.recorded_at });
+                change.made = Some(Made {
+                    position: recorded.position,
+                    customer_id: *customer_id,
+                    is_line: order_id.is_some(),
+                    quantity: *quantity,
+                    reserved_at: recorded.recorded_at,
+                });
                 change.order_id = *order_id;
                 change.moved = Some((*hold_for, *expires_at));
             }

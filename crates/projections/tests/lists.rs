@@ -4,7 +4,6 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use inventory_application::Position;
@@ -109,7 +108,10 @@ impl World {
                 for reservation_id in [None, Some(ReservationId::from_u128(3))] {
                     for state in STATES {
                         let filter = ReservationFilter { reservation_id, customer_id, order_id, state };
-                        let wanted: Vec<_> = all.iter().filter(|one| is_meant(one, filter)).copied().collect();
+                        let mut wanted: Vec<_> = all.iter().filter(|one| is_meant(one, filter)).copied().collect();
+                        if reservation_id.is_some() {
+                            wanted.sort_by_key(|one| place(&one.key.stock_id));
+                        }
                         assert_eq!(self.reservations(filter, limit).await, wanted, "{filter:?}");
                     }
                 }
@@ -161,6 +163,8 @@ impl World {
                 }
             }
         }
+        let made = naive(&self.log.read(Position::START, usize::MAX).await.unwrap());
+        let in_order = |key: &ReservationKey| made.iter().position(|one| one.key == *key);
         assert!(shown.is_sorted_by(|one, next| in_order(one) < in_order(next)), "nothing twice: {shown:?}");
         assert!(always.iter().all(|key| shown.contains(key)), "{always:?} in {shown:?}");
         assert!(low.is_sorted_by(|one, next| place(one) < place(next)), "nothing twice: {low:?}");
@@ -234,10 +238,6 @@ fn is_meant(one: &ShownReservation, filter: ReservationFilter) -> bool {
         && filter.state.is_none_or(|state| state == one.state)
 }
 
-fn in_order(key: &ReservationKey) -> (ReservationId, StoreId, inventory_domain::ProductId) {
-    (key.reservation_id, key.stock_id.store_id, key.stock_id.product_id)
-}
-
 fn place(stock_id: &StockId) -> (StoreId, inventory_domain::ProductId) {
     (stock_id.store_id, stock_id.product_id)
 }
@@ -249,9 +249,9 @@ fn by_place(shop: &Shop) -> Vec<(StockId, Level)> {
     levels
 }
 
-/// Every reservation by the events alone, one after the other, in the order of lists.
+/// Every reservation by the events alone, in the order in which they were made.
 fn naive(events: &[RecordedEvent]) -> Vec<ShownReservation> {
-    let mut all: BTreeMap<_, ShownReservation> = BTreeMap::new();
+    let mut all: Vec<ShownReservation> = Vec::new();
     for recorded in events {
         let (Some(stock_id), DomainEvent::Inventory(event)) = (recorded.stream.stock_id(), &recorded.event) else {
             continue;
@@ -273,15 +273,15 @@ fn naive(events: &[RecordedEvent]) -> Vec<ShownReservation> {
                     reserved_at: at,
                     closed_at: None,
                 };
-                all.insert(in_order(&key), made);
+                all.push(made);
             }
             Event::StockCommitted { reservation_id, order_id, quantity } => {
-                let one = all.get_mut(&in_order(&of(reservation_id))).unwrap();
+                let one = all.iter_mut().find(|one| one.key == of(reservation_id)).unwrap();
                 (one.order_id, one.closed_at) = (Some(*order_id), Some(at));
                 (one.state, one.committed) = (ReservationState::Committed, one.committed + quantity.units());
             }
             Event::StockReleased { reservation_id, cause, .. } => {
-                let one = all.get_mut(&in_order(&of(reservation_id))).unwrap();
+                let one = all.iter_mut().find(|one| one.key == of(reservation_id)).unwrap();
                 one.closed_at = Some(at);
                 one.state = match cause {
                     ReleaseCause::Requested(_) => ReservationState::Released,
@@ -290,13 +290,13 @@ fn naive(events: &[RecordedEvent]) -> Vec<ShownReservation> {
                 };
             }
             Event::ReservationExtended { reservation_id, hold_for, expires_at } => {
-                let one = all.get_mut(&in_order(&of(reservation_id))).unwrap();
+                let one = all.iter_mut().find(|one| one.key == of(reservation_id)).unwrap();
                 (one.hold_for, one.expires_at) = (Some(*hold_for), Some(*expires_at));
             }
             _ => (),
         }
     }
-    all.into_values().collect()
+    all
 }
 
 /// Units come by the hundred, so that stocks cross a thousand both ways.

@@ -43,7 +43,7 @@ pub struct ShownReservation {
     pub closed_at: Option<Timestamp>,
 }
 
-/// What a reservation is known by, and lists are ordered by: its id, its store, its product.
+/// What a reservation is known by: its id and its stock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReservationKey {
     /// Its id, which is unique within a stock.
@@ -68,7 +68,8 @@ pub struct ReservationFilter {
 /// Every reservation that was ever made. A look at a list passes over so many and no more, and says where it has stopped.
 #[async_trait]
 pub trait ReservationLists: Send + Sync {
-    /// The reservations of `filter` that follow `after`, at most `limit` of them.
+    /// The reservations of `filter` that follow `after`, at most `limit` of them, in the order in which they were made; those of
+    /// one id by store and product.
     ///
     /// # Errors
     ///

@@ -16,8 +16,8 @@ pub fn list() -> Description {
         "listReservations",
         Tag::Stock,
         "List reservations",
-        "Whatever has become of them, by id, store and product. A page may be short, or empty, where many others had to be passed over: the \
-         list ends where `next_cursor` is `null`.",
+        "Whatever has become of them, in the order in which they were made; those of one `reservation_id` by store and product. A page may \
+         be short, or empty, where many others had to be passed over: the list ends where `next_cursor` is `null`.",
     )
     .query("reservation_id", schemas::id(), "Only those with this id: ids are unique within a stock.")
     .query("customer_id", schemas::id(), "Only those of this customer.")
