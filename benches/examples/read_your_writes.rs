@@ -53,8 +53,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         stale: AtomicU64::new(0),
         failed: AtomicU64::new(0),
         lists: AtomicU64::new(0),
-        by_version: Mutex::new(Histogram::new(3)?),
-        by_position: Mutex::new(Histogram::new(3)?),
+        by_version: Mutex::new(Histogram::new_with_bounds(1, 60_000_000, 3)?),
+        by_position: Mutex::new(Histogram::new_with_bounds(1, 60_000_000, 3)?),
     });
     let start = Instant::now();
     let clients: Vec<_> = (0..clients.max(1))
