@@ -409,9 +409,9 @@ impl Services {
         command_loop.stop(log).await;
         projections.stop(log).await;
         event_feed.stop(log).await;
+        store.close().await; // Before the log, whose reader may take its time.
         self.business_events.close();
         business_log.finish(log);
-        store.close().await;
         self.telemetry.close(log).await;
     }
 }

@@ -11,21 +11,27 @@ pub mod projections;
 pub mod request_lines;
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use inventory_application::ports::Clock;
-use slog::{Drain, Level, Logger, PushFnValue, Record, o};
+use slog::{Level, Logger, PushFnValue, Record, o};
 use slog_async::{AsyncCore, AsyncGuard};
 use slog_json::Json;
 
-use self::counted_queue::CountedQueue;
 pub use self::counted_queue::DroppedLines;
+use self::counted_queue::{CountedQueue, CountedWrites};
 use self::levels::{ByPart, LogLevels};
 use crate::moment::Rfc3339;
 use crate::settings::{LogLevel, LogSettings};
 use crate::system::SystemClock;
 
-/// The log of the service. Dropping it writes what still waits.
+/// How often an end that is waited for is looked at.
+const JOIN_LOOK: Duration = Duration::from_millis(2);
+
+/// The log of the service. [`Log::close`] writes what still waits, within bounds; dropping it does so without.
 pub struct Log {
     /// What lines are handed to.
     pub logger: Logger,
@@ -33,20 +39,38 @@ pub struct Log {
     pub levels: Arc<LogLevels>,
     /// How many were not written for want of room.
     pub dropped: Arc<DroppedLines>,
-    _writer: AsyncGuard,
+    writer: AsyncGuard,
 }
 
 impl Log {
     /// A log on standard output.
     #[must_use]
     pub fn open(settings: &LogSettings) -> Self {
-        let json = Mutex::new(json_lines(WholeLines::default(), true));
-        let queue = AsyncCore::custom(json.fuse()).chan_size(settings.queue_lines_max);
-        let (queue, writer) = queue.build_with_guard();
         let (levels, dropped) = (LogLevels::new(settings.into()), Arc::new(DroppedLines::default()));
+        let json = Mutex::new(json_lines(WholeLines::default(), true));
+        let queue = AsyncCore::custom(CountedWrites::new(json, Arc::clone(&dropped)));
+        let (queue, writer) = queue.chan_size(settings.queue_lines_max).build_with_guard();
         let drain = ByPart { levels: Arc::clone(&levels), inner: CountedQueue::new(queue, Arc::clone(&dropped)) };
-        Self { logger: Logger::root(drain, o!()), levels, dropped, _writer: writer }
+        Self { logger: Logger::root(drain, o!()), levels, dropped, writer }
     }
+
+    /// Writes what still waits, unless nobody takes it within `longest`: a pipe that nobody reads must not keep the process.
+    pub fn close(self, longest: Duration) {
+        let Self { writer, .. } = self;
+        join_within(thread::spawn(move || drop(writer)), longest);
+    }
+}
+
+/// Waits until a thread has ended, and says how; `None` where it hasn't within `longest`.
+fn join_within<T>(thread: JoinHandle<T>, longest: Duration) -> Option<thread::Result<T>> {
+    let end = Instant::now() + longest;
+    while !thread.is_finished() {
+        if Instant::now() >= end {
+            return None;
+        }
+        thread::sleep(JOIN_LOOK);
+    }
+    Some(thread.join())
 }
 
 /// One JSON object a record: its time, its level and its message as `event`, then its own values.
@@ -103,8 +127,20 @@ impl Write for WholeLines {
     }
 }
 
-/// Writes whole lines to standard output; nobody else's come between.
+/// Writes whole lines to standard output; nobody else's come between. Where that failed in the middle of a line, the next ones begin on
+/// a line of their own.
 fn put_out(lines: &[u8]) -> io::Result<()> {
+    /// The process has one standard output, whoever writes to it.
+    static IS_BROKEN_OFF: AtomicBool = AtomicBool::new(false);
     let mut out = io::stdout().lock();
-    out.write_all(lines).and_then(|()| out.flush())
+    let mut write = || {
+        if IS_BROKEN_OFF.load(Ordering::Relaxed) {
+            out.write_all(b"\n")?;
+        }
+        out.write_all(lines)?;
+        out.flush()
+    };
+    let written = write();
+    IS_BROKEN_OFF.store(written.is_err(), Ordering::Relaxed);
+    written
 }

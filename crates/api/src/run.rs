@@ -270,7 +270,7 @@ async fn serve(config: Option<&Path>, options: Serve) -> Result<ExitCode, RunErr
     drop(server.await);
     services.close(&log).await;
     info!(log, "stopped");
-    drop(lines);
+    lines.close(Duration::from_millis(settings.log.flush_ms_max));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -333,7 +333,7 @@ async fn replay_embedded(config: Option<&Path>, options: &ReplayOptions) -> Resu
     let done = replay(&shop, options, Progress::on_stderr()).await;
     drop(shop);
     services.close(&lines.logger).await;
-    drop(lines);
+    lines.close(Duration::from_millis(settings.log.flush_ms_max));
     done.map_err(|error| RunError::of(&error))
 }
 

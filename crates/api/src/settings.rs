@@ -201,6 +201,7 @@ sections! {
         requests_slow_ms: u64,
         queue_lines_max: usize,
         queue_batches_max: usize,
+        flush_ms_max: u64,
         parts: BTreeMap<LogPart, LogLevel>,
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use inventory_application::StreamId;
 use inventory_application::ports::{AppendGroup, CommitListener, CommittedGroup};
@@ -15,7 +16,7 @@ use slog_json::Json;
 
 use super::levels::{LogLevels, LogPart};
 use super::optional::Optional;
-use super::{json_lines, put_out};
+use super::{join_within, json_lines, put_out};
 use crate::settings::LogSettings;
 use crate::telemetry::TraceField;
 
@@ -29,11 +30,15 @@ pub struct BusinessEvents {
     is_quiet: AtomicBool,
     /// Since the log was last told.
     dropped: Arc<AtomicU64>,
-    dropped_ever: AtomicU64,
+    dropped_ever: Arc<AtomicU64>,
 }
 
 /// The thread that writes the lines.
-pub struct BusinessEventsWriter(Option<JoinHandle<()>>);
+pub struct BusinessEventsWriter {
+    thread: Option<JoinHandle<()>>,
+    /// How long it may take in the end.
+    longest: Duration,
+}
 
 impl BusinessEvents {
     /// Starts the thread, unless the settings leave these lines out; `log` hears of what goes wrong with them.
@@ -46,21 +51,23 @@ impl BusinessEvents {
         levels: Arc<LogLevels>,
         log: &Logger,
     ) -> io::Result<(Arc<Self>, BusinessEventsWriter)> {
-        let (dropped, dropped_ever) = (Arc::new(AtomicU64::new(0)), AtomicU64::new(0));
+        let longest = Duration::from_millis(settings.flush_ms_max);
+        let (dropped, dropped_ever) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         if !settings.business_events {
             let (batches, is_quiet) = (Mutex::new(None), AtomicBool::new(true));
             return Ok((
                 Arc::new(Self { batches, levels, is_quiet, dropped, dropped_ever }),
-                BusinessEventsWriter(None),
+                BusinessEventsWriter { thread: None, longest },
             ));
         }
         let (sender, receiver) = sync_channel(settings.queue_batches_max);
-        let (log, counted) = (log.clone(), Arc::clone(&dropped));
-        let writer =
-            thread::Builder::new().name("business-events".into()).spawn(move || write(&receiver, &log, &counted))?;
+        let (log, counted, ever) = (log.clone(), Arc::clone(&dropped), Arc::clone(&dropped_ever));
+        let writer = thread::Builder::new()
+            .name("business-events".into())
+            .spawn(move || write(&receiver, &log, &counted, &ever))?;
         let (batches, is_quiet) = (Mutex::new(Some(sender)), AtomicBool::new(false));
         let events = Self { batches, levels, is_quiet, dropped, dropped_ever };
-        Ok((Arc::new(events), BusinessEventsWriter(Some(writer))))
+        Ok((Arc::new(events), BusinessEventsWriter { thread: Some(writer), longest }))
     }
 
     /// Leaves out the lines of what is committed from now on, or stops doing so.
@@ -68,7 +75,7 @@ impl BusinessEvents {
         self.is_quiet.store(is_quiet, Ordering::Relaxed);
     }
 
-    /// How many lines were left out because too many waited.
+    /// How many lines were left out because too many waited, or they could not be written.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.dropped_ever.load(Ordering::Relaxed)
@@ -81,12 +88,13 @@ impl BusinessEvents {
 }
 
 impl BusinessEventsWriter {
-    /// Waits until everything is written. Call [`BusinessEvents::close`] first.
+    /// Waits until everything is written, or nobody has taken it within the bound of the settings. Call [`BusinessEvents::close`] first.
     pub fn finish(self, log: &Logger) {
-        if let Some(writer) = self.0
-            && writer.join().is_err()
-        {
-            error!(log, "business_log_ended_early");
+        let Some(thread) = self.thread else { return };
+        match join_within(thread, self.longest) {
+            Some(Ok(())) => (),
+            Some(Err(_)) => error!(log, "business_log_ended_early"),
+            None => warn!(log, "business_log_not_written"),
         }
     }
 }
@@ -108,15 +116,18 @@ impl CommitListener for BusinessEvents {
     }
 }
 
-fn write(batches: &Receiver<Batch>, log: &Logger, dropped: &AtomicU64) {
+fn write(batches: &Receiver<Batch>, log: &Logger, dropped: &AtomicU64, dropped_ever: &AtomicU64) {
     let mut lines = Vec::new();
     while let Ok((groups, committed)) = batches.recv() {
+        let events: usize = committed.iter().map(|done| groups[done.index].event_count()).sum();
         let mut written = write_lines(&groups, committed, &mut lines);
         if written.is_ok() {
             written = put_out(&lines);
         }
         lines.clear();
         if let Err(failure) = written {
+            dropped.fetch_add(events as u64, Ordering::Relaxed);
+            dropped_ever.fetch_add(events as u64, Ordering::Relaxed);
             error!(log, "business_log_failed"; "cause" => failure.to_string());
         }
         match dropped.swap(0, Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-//! The queue of lines that wait to be written. What finds it full is dropped, counted, and told of by the next line.
+//! The queue of lines that wait to be written. What finds it full, or can't be written, is dropped, counted, and told of by the next line.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -67,6 +67,31 @@ impl Drain for CountedQueue {
     }
 }
 
+/// What the queue's thread writes to. A line that can't be written is counted, and the next one is tried: a full disk is not the end
+/// of the log.
+pub(super) struct CountedWrites<D> {
+    writer: D,
+    dropped: Arc<DroppedLines>,
+}
+
+impl<D> CountedWrites<D> {
+    pub(super) fn new(writer: D, dropped: Arc<DroppedLines>) -> Self {
+        Self { writer, dropped }
+    }
+}
+
+impl<D: Drain> Drain for CountedWrites<D> {
+    type Ok = ();
+    type Err = Never;
+
+    fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<(), Never> {
+        if self.writer.log(record, values).is_err() {
+            self.dropped.add(1);
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
@@ -118,5 +143,34 @@ mod tests {
         assert_eq!(written.recv().unwrap(), "log_lines_dropped");
         assert_eq!(dropped.count(), lost, "and nothing more was");
         go.send(()).unwrap();
+    }
+
+    /// Fails until it is told not to.
+    struct FullDisk(Arc<AtomicU64>, Sender<String>);
+
+    impl Drain for FullDisk {
+        type Ok = ();
+        type Err = std::io::Error;
+
+        fn log(&self, record: &Record<'_>, _: &OwnedKVList) -> Result<(), std::io::Error> {
+            if self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+                return Err(std::io::ErrorKind::StorageFull.into());
+            }
+            self.1.send(record.msg().to_string()).map_err(std::io::Error::other)
+        }
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_written_is_not_the_end_of_the_log() {
+        let (writing, written) = channel();
+        let dropped = Arc::new(DroppedLines::default());
+        let disk = Mutex::new(FullDisk(Arc::new(AtomicU64::new(2)), writing));
+        let queue = AsyncCore::custom(CountedWrites::new(disk, Arc::clone(&dropped))).chan_size(8).build();
+        let log = Logger::root(CountedQueue::new(queue, Arc::clone(&dropped)), o!());
+        for line in ["first", "second", "third"] {
+            info!(log, "{}", line);
+        }
+        assert_eq!(written.recv().unwrap(), "third");
+        assert_eq!(dropped.count(), 2);
     }
 }
