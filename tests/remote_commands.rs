@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
@@ -146,6 +146,54 @@ fn a_no_is_explained() {
     assert!(by_settings.error.contains(&format!("http://127.0.0.1:{port}/")), "{}", by_settings.error);
     let odd = run(bare().args(["health", "--url", "ftp://x"]));
     assert!(odd.error.contains("http:// or https://"), "{}", odd.error);
+}
+
+/// A service that gives one answer to everybody; its URL.
+fn answering(answer: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut reader = BufReader::new(stream.unwrap());
+            let (mut head, mut length) = (String::new(), 0);
+            while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).unwrap() > 0 {
+                let last = head.lines().last().unwrap().to_lowercase();
+                length = last.strip_prefix("content-length: ").map_or(length, |said| said.parse().unwrap());
+            }
+            reader.read_exact(&mut vec![0; length]).unwrap();
+            reader.into_inner().write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    url
+}
+
+#[test]
+fn half_an_answer_is_no_success() {
+    let (product, store) = (id(1), id(2));
+    let get = ["stock", "get", &product, &store];
+    let add = ["stock", "add", &product, &store, "1", "--reason", "x"];
+    for (answer, says) in [
+        ("HTTP/1.1 200 OK\r\ncontent-length: 400\r\n\r\n{\"available\": 1}", "cut off after 16 of 400 bytes"),
+        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n10\r\n{\"available\": 1,\r\n", "not with all of"),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", "not with all of a JSON object or list: hello"),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n7", "not with all of a JSON object or list: 7"),
+        ("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{\"available\": 1}", "without saying how long"),
+        ("HTTP/1.1 204 No Content\r\n\r\n", "has answered 204, without saying how long"),
+    ] {
+        let url = answering(answer);
+        for words in [&get[..], &add, &[&get[..], &["--json"]].concat()] {
+            let done = run(bare().args(words).args(["--url", &url]));
+            assert_eq!((done.code, done.out.as_str()), (1, ""), "{words:?}: {answer}");
+            assert!(done.error.contains(says), "{words:?}: {answer}: {}", done.error);
+        }
+    }
+    let old = answering("HTTP/1.0 200 OK\r\n\r\n{\"available\": 1}");
+    let done = run(bare().args(get).args(["--url", &old]));
+    assert_eq!((done.code, done.out.as_str()), (0, "available  1\n"), "{}", done.error);
+    let page = answering("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 5\r\n\r\nhello");
+    let tail = run(bare().args(["events", "tail", "--url", &page]));
+    assert_eq!((tail.code, tail.out.as_str()), (1, ""));
+    assert!(tail.error.contains("it answers with text/html, not with text/event-stream"), "{}", tail.error);
 }
 
 #[test]

@@ -27,6 +27,9 @@ pub enum RemoteError {
     /// It has said no.
     #[error("{}", output::problem(.0))]
     Refused(Answer),
+    /// It has said yes, but not in JSON, or not all of it.
+    #[error("{}", output::no_json(.0))]
+    NoJson(Answer),
     /// What it has said can't be written.
     #[error("the answer can't be written: {0}")]
     Output(#[from] io::Error),
@@ -46,6 +49,9 @@ pub async fn ask(
     let answer = connection.ask(question).await?;
     if !answer.is_success() {
         return Err(RemoteError::Refused(answer));
+    }
+    if !answer.is_whole() {
+        return Err(RemoteError::NoJson(answer));
     }
     show(&answer, is_json, out)
 }

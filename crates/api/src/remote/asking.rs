@@ -65,6 +65,12 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
+    /// Whether the body is all of an object or a list: half of one is none.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        matches!(self.json(), Value::Object(_) | Value::Array(_))
+    }
+
     /// The body as JSON; text where it is something else.
     #[must_use]
     pub fn json(&self) -> Value {

@@ -1,13 +1,14 @@
 //! How a running service is reached.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use awc::error::SendRequestError;
-use awc::http::header::{ACCEPT, AUTHORIZATION, HeaderValue};
+use awc::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use awc::http::{Method, Uri};
-use awc::{Client, ClientRequest, Connector};
+use awc::{Client, ClientRequest, ClientResponse, Connector};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -112,7 +113,21 @@ impl Connection {
         let mut response = sent.await.map_err(|error| broken(&error))?.timeout(ANSWER_TIMEOUT);
         let body = response.body().limit(ANSWER_BYTES_MAX).await;
         let body = body.map_err(|error| broken(&error))?;
-        Ok(Answer::new(response.status().as_u16(), body.into()))
+        let status = response.status().as_u16();
+        match length(&response) {
+            // The client takes the end of the connection for the end of the body.
+            Some(length) if (body.len() as u64) < length => {
+                let problem =
+                    format!("the service has answered {status}, cut off after {} of {length} bytes", body.len());
+                Err(broken(&io::Error::other(problem)))
+            }
+            // It doesn't read what only the end of the connection ends.
+            None if body.is_empty() && !response.headers().contains_key(TRANSFER_ENCODING) => {
+                let problem = format!("the service has answered {status}, without saying how long the body is");
+                Err(broken(&io::Error::other(problem)))
+            }
+            _ => Ok(Answer::new(status, body.into())),
+        }
     }
 
     /// A request whose answer doesn't end.
@@ -125,6 +140,11 @@ impl Connection {
     pub(super) fn broken(&self, path: &str, error: &dyn std::error::Error) -> ConnectionError {
         broken(&format!("{}{path}", self.base), error)
     }
+}
+
+/// How long the service has said that the body is.
+fn length<S>(response: &ClientResponse<S>) -> Option<u64> {
+    response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }
 
 fn broken(url: &str, error: &dyn std::error::Error) -> ConnectionError {

@@ -89,6 +89,17 @@ pub fn problem(answer: &Answer) -> String {
 }
 
 /// What is no problem document may be a proxy's whole page.
+/// What the service has said instead of what it was asked for.
+#[must_use]
+pub fn no_json(answer: &Answer) -> String {
+    let said = text(&String::from_utf8_lossy(&answer.body).into());
+    format!(
+        "the service has answered {}, but not with all of a JSON object or list: {}",
+        answer.status,
+        shortened(&said)
+    )
+}
+
 fn shortened(text: &str) -> String {
     const CHARACTERS_MAX: usize = 200;
     text.chars().take(CHARACTERS_MAX).collect()

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use awc::http::StatusCode;
+use awc::http::header::CONTENT_TYPE;
 use futures_util::StreamExt;
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
@@ -15,6 +16,8 @@ use super::{Answer, Connection, ConnectionError, RemoteError};
 use crate::command_line::remote::Tail;
 
 const PATH: &str = "/api/v1/events/stream";
+
+const MEDIA_TYPE: &str = "text/event-stream";
 
 /// A stream that has been quiet for so long is dead: the service sends something four times a minute.
 const QUIET_MAX: Duration = Duration::from_secs(90);
@@ -122,6 +125,12 @@ impl Following<'_> {
                 return Err(RemoteError::Refused(answer));
             }
             return Ok(End::Broken(broken(&RemoteError::Refused(answer))));
+        }
+        let header = response.headers().get(CONTENT_TYPE).and_then(|media_type| media_type.to_str().ok());
+        let media_type = header.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        if !media_type.eq_ignore_ascii_case(MEDIA_TYPE) {
+            let named = if media_type.is_empty() { "something" } else { media_type };
+            return Err(self.ended(&format!("it answers with {named}, not with {MEDIA_TYPE}")).into());
         }
         self.is_there = true;
         let mut blocks = Blocks::default();
