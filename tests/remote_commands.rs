@@ -197,6 +197,24 @@ fn half_an_answer_is_no_success() {
 }
 
 #[test]
+fn a_url_without_a_possible_port_is_none() {
+    for url in [
+        "http://127.0.0.1:99999",
+        "http://127.0.0.1:0",
+        "http://127.0.0.1:",
+        "http://127.0.0.1:65536/x",
+        "http://[::1]:70000",
+        "http://:80",
+        "http:///",
+        "127.0.0.1:80",
+    ] {
+        let done = run(bare().args(["health", "--url", url]).env("INVENTORY_API_KEY", "sk-secret-of-a-test"));
+        assert_eq!((done.code, done.out.as_str()), (1, ""), "{url}");
+        assert!(done.error.contains(&format!("{url} is no URL such as http://")), "{url}: {}", done.error);
+    }
+}
+
+#[test]
 fn a_key_is_shown_to_the_service_and_to_nobody_else() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

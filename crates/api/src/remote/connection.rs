@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use awc::error::SendRequestError;
 use awc::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
+use awc::http::uri::Authority;
 use awc::http::{Method, Uri};
 use awc::{Client, ClientRequest, ClientResponse, Connector};
 use rustls::crypto::aws_lc_rs;
@@ -76,6 +77,10 @@ impl Connection {
         if base.query().is_some() {
             return Err(wrong("it has a query"));
         }
+        let authority = base.authority().map(Authority::as_str).unwrap_or_default();
+        if !has_host_and_port(authority) {
+            return Err(wrong("it needs a host, and behind a colon a port from 1 to 65535"));
+        }
         let connector = Connector::new().timeout(CONNECT_TIMEOUT).handshake_timeout(CONNECT_TIMEOUT);
         let mut client = match base.scheme_str() {
             Some("http") => Client::builder().connector(connector),
@@ -140,6 +145,19 @@ impl Connection {
     pub(super) fn broken(&self, path: &str, error: &dyn std::error::Error) -> ConnectionError {
         broken(&format!("{}{path}", self.base), error)
     }
+}
+
+/// Whether there is a host, and no port that can't be: the client would take the usual one instead of that.
+fn has_host_and_port(authority: &str) -> bool {
+    let place = authority.rsplit('@').next().unwrap_or_default();
+    // An IPv6 address has colons of its own, in brackets.
+    let (host, port) = match place.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (place, None),
+    };
+    let is_port =
+        |port: &str| port.bytes().all(|digit| digit.is_ascii_digit()) && port.parse().is_ok_and(|port: u16| port > 0);
+    !host.is_empty() && port.is_none_or(is_port)
 }
 
 /// How long the service has said that the body is.
