@@ -4,9 +4,11 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use inventory_tests::{RunningService, id, inventory};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
 use serde_json::{Value, json};
 
 /// What a command has come to.
@@ -211,6 +213,53 @@ fn a_url_without_a_possible_port_is_none() {
         let done = run(bare().args(["health", "--url", url]).env("INVENTORY_API_KEY", "sk-secret-of-a-test"));
         assert_eq!((done.code, done.out.as_str()), (1, ""), "{url}");
         assert!(done.error.contains(&format!("{url} is no URL such as http://")), "{url}: {}", done.error);
+    }
+}
+
+/// A self-made certificate, and a service that shows it: as `openssl req -x509` makes it, it calls itself an authority.
+fn self_made(folder: &Path, name: &str, until: i32) -> (PathBuf, RunningService) {
+    let mut asked = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    asked.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    asked.not_after = date_time_ymd(until, 1, 1);
+    let key = KeyPair::generate().unwrap();
+    let (certificate, key_file) =
+        (folder.join(format!("{name}-{until}.pem")), folder.join(format!("{name}-{until}.key")));
+    std::fs::write(&certificate, asked.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(&key_file, key.serialize_pem()).unwrap();
+    let settings = [
+        ("INVENTORY__SERVER__TLS_CERTIFICATE", certificate.to_str().unwrap()),
+        ("INVENTORY__SERVER__TLS_KEY", key_file.to_str().unwrap()),
+    ];
+    let service = RunningService::start_with(&[], &settings);
+    (certificate, service)
+}
+
+#[test]
+fn a_self_made_certificate_is_good_where_it_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (good, at_good) = self_made(folder.path(), "127.0.0.1", 4000);
+    let (foreign, at_foreign) = self_made(folder.path(), "shop.example", 4000);
+    let (over, at_over) = self_made(folder.path(), "127.0.0.1", 2000);
+    let health = |service: &RunningService, trusted: Option<&Path>| {
+        let url = service.url().replace("http://", "https://");
+        let mut command = bare();
+        command.args(["health", "--url", &url]);
+        run(match trusted {
+            Some(file) => command.arg("--ca-file").arg(file),
+            None => &mut command,
+        })
+    };
+    let named = health(&at_good, Some(&good));
+    assert_eq!((named.code, named.out.as_str()), (0, "status  ready\n"), "{}", named.error);
+    for (service, trusted, says) in [
+        (&at_good, None, "CaUsedAsEndEntity"),
+        (&at_good, Some(&over), "CaUsedAsEndEntity"),
+        (&at_foreign, Some(&foreign), "not valid for name"),
+        (&at_over, Some(&over), "expired"),
+    ] {
+        let refused = health(service, trusted.map(PathBuf::as_path));
+        assert_eq!((refused.code, refused.out.as_str()), (1, ""), "{says}");
+        assert!(refused.error.contains(says), "{says}: {}", refused.error);
     }
 }
 

@@ -1,10 +1,11 @@
 //! The commands of the command line that ask a running service, over its HTTP API.
 //!
-//! In reading order: [`connection`] (how it is reached), [`asking`] (one question, one answer), [`stock`], [`output`] (for people),
+//! In reading order: [`connection`] (how it is reached), `named_certificates` (whom to trust), [`asking`] (one question, one answer), [`stock`], [`output`] (for people),
 //! [`tail`] (events as they happen), [`sse`] (their grammar).
 
 pub mod asking;
 pub mod connection;
+mod named_certificates;
 pub mod output;
 pub mod sse;
 pub mod stock;

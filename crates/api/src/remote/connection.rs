@@ -10,12 +10,14 @@ use awc::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HeaderValue, TRAN
 use awc::http::uri::Authority;
 use awc::http::{Method, Uri};
 use awc::{Client, ClientRequest, ClientResponse, Connector};
+use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use thiserror::Error;
 
+use super::named_certificates::NamedCertificates;
 use super::{Answer, Question};
 use crate::command_line::remote::ApiKey;
 
@@ -188,20 +190,26 @@ fn trust(ca_file: Option<&Path>) -> Result<ClientConfig, ConnectionError> {
     let mut roots = RootCertStore::empty();
     let of_system = rustls_native_certs::load_native_certs(); // What can't be read of them is not trusted.
     roots.add_parsable_certificates(of_system.certs);
+    let mut named = Vec::new();
     if let Some(file) = ca_file {
         let wrong = |problem: String| ConnectionError::Certificates { file: file.to_owned(), problem };
-        let mut added = 0;
         for certificate in CertificateDer::pem_file_iter(file).map_err(|error| wrong(error.to_string()))? {
             let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-            roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
-            added += 1;
+            roots.add(certificate.clone()).map_err(|error| wrong(error.to_string()))?;
+            named.push(certificate);
         }
-        if added == 0 {
+        if named.is_empty() {
             return Err(wrong("it has no certificate in PEM".to_owned()));
         }
     }
+    let wrong = |problem: String| ConnectionError::Url { url: "https".into(), problem };
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.map_err(|error| ConnectionError::Url { url: "https".into(), problem: error.to_string() })?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
+    let config = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
+    let config = config.map_err(|error| wrong(error.to_string()))?;
+    if named.is_empty() {
+        return Ok(config.with_root_certificates(roots).with_no_client_auth());
+    }
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    let verifier = NamedCertificates::new(named, verifier.map_err(|error| wrong(error.to_string()))?);
+    Ok(config.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
 }
