@@ -169,6 +169,22 @@ fn answering(answer: &'static str) -> String {
     url
 }
 
+/// What a service that says nothing hears of a command with this key, and what the command comes to.
+fn heard(key: &str) -> (String, Done) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = std::thread::spawn(move || {
+        let mut reader = BufReader::new(listener.accept().unwrap().0);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            reader.read_line(&mut head).unwrap();
+        }
+        head
+    });
+    let done = run(bare().args(["health", "--url", &url]).env("INVENTORY_API_KEY", key));
+    (asked.join().unwrap(), done)
+}
+
 #[test]
 fn half_an_answer_is_no_success() {
     let (product, store) = (id(1), id(2));
@@ -264,20 +280,42 @@ fn a_self_made_certificate_is_good_where_it_is_named() {
 }
 
 #[test]
-fn a_key_is_shown_to_the_service_and_to_nobody_else() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let asked = std::thread::spawn(move || {
-        let mut reader = BufReader::new(listener.accept().unwrap().0);
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            reader.read_line(&mut head).unwrap();
+fn no_password_of_a_url_is_shown() {
+    let help = run(bare().args(["health", "--help"]).env("INVENTORY_URL", "http://till:open-sesame@127.0.0.1:1"));
+    assert!(help.out.contains("INVENTORY_URL") && !help.out.contains("sesame"), "{}", help.out);
+    for url in [
+        "http://till:open-sesame@127.0.0.1:1",
+        "http://till:open-sesame@127.0.0.1:99999",
+        "till:open-sesame@x y",
+        "till:open-sesame@http://127.0.0.1:1",
+    ] {
+        for words in [&["health"][..], &["events", "tail"]] {
+            let done = run(bare().args(words).args(["--url", url]));
+            assert_eq!((done.code, done.out.as_str()), (1, ""), "{url}");
+            assert!(
+                done.error.contains("is no URL such as") && !done.error.contains("sesame"),
+                "{url}: {}",
+                done.error
+            );
         }
-        head
-    });
+    }
+}
+
+#[test]
+fn an_empty_key_is_none_and_an_empty_url_is_named() {
+    let (head, done) = heard("");
+    assert_eq!(done.code, 1, "the connection was closed");
+    assert!(head.starts_with("GET /health/ready HTTP/1.1\r\n") && !head.contains("authorization"), "{head}");
+    let empty = run(bare().args(["health", "--url", ""]));
+    assert_eq!(empty.code, 1);
+    assert!(empty.error.contains("the URL is empty"), "{}", empty.error);
+}
+
+#[test]
+fn a_key_is_shown_to_the_service_and_to_nobody_else() {
     let key = "sk-secret-of-a-test";
-    let done = run(bare().args(["health", "--url", &url]).env("INVENTORY_API_KEY", key));
-    assert!(asked.join().unwrap().contains(&format!("authorization: Bearer {key}\r\n")));
+    let (head, done) = heard(key);
+    assert!(head.contains(&format!("authorization: Bearer {key}\r\n")), "{head}");
     assert_eq!(done.code, 1, "the connection was closed");
     let help = run(bare().args(["health", "--help"]).env("INVENTORY_API_KEY", key));
     assert!(help.out.contains("INVENTORY_API_KEY"), "{}", help.out);

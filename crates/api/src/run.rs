@@ -145,7 +145,8 @@ fn connect(config: Option<&Path>, service: &Service) -> Result<Connection, RunEr
         Some(url) => url.clone(),
         None => load(config)?.server_url(),
     };
-    let connection = Connection::new(&url, service.api_key.as_ref(), service.ca_file.as_deref());
+    let key = service.api_key.as_ref().filter(|key| !key.is_empty());
+    let connection = Connection::new(&url, key, service.ca_file.as_deref());
     connection.map_err(|error| RunError::of(&error))
 }
 

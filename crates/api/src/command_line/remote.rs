@@ -10,7 +10,7 @@ use uuid::Uuid;
 #[command(next_help_heading = "Service")]
 pub struct Service {
     /// Where the service is; the host and port of the settings, if nothing is said
-    #[arg(long, global = true, value_name = "URL", env = "INVENTORY_URL")]
+    #[arg(long, global = true, value_name = "URL", env = "INVENTORY_URL", hide_env_values = true)]
     pub url: Option<String>,
     /// The key to show, where access control is on; others may see an argument in the list of processes, but not a variable
     #[arg(long, global = true, value_name = "KEY", env = "INVENTORY_API_KEY", hide_env_values = true)]
@@ -28,6 +28,12 @@ pub struct Service {
 pub struct ApiKey(String);
 
 impl ApiKey {
+    /// Whether there is one: a variable may be set to nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The key, for the header that carries it.
     #[must_use]
     pub fn expose(&self) -> &str {

@@ -46,6 +46,9 @@ pub enum ConnectionError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The URL says nothing.
+    #[error("the URL is empty: --url or INVENTORY_URL says where the service is, as in http://127.0.0.1:8080")]
+    NoUrl,
     /// The key can't be sent.
     #[error("the API key has characters that no key has")]
     Key,
@@ -74,12 +77,18 @@ impl Connection {
     ///
     /// [`ConnectionError`] when there is none.
     pub fn new(url: &str, key: Option<&ApiKey>, ca_file: Option<&Path>) -> Result<Self, ConnectionError> {
-        let wrong = |problem: &str| ConnectionError::Url { url: url.to_owned(), problem: problem.to_owned() };
+        let wrong = |problem: &str| ConnectionError::Url { url: without_user(url), problem: problem.to_owned() };
+        if url.is_empty() {
+            return Err(ConnectionError::NoUrl);
+        }
         let base: Uri = url.parse().map_err(|error| wrong(&format!("{error}")))?;
         if base.query().is_some() {
             return Err(wrong("it has a query"));
         }
         let authority = base.authority().map(Authority::as_str).unwrap_or_default();
+        if authority.contains('@') {
+            return Err(wrong("it has a user, whom nobody asks for: show a key with INVENTORY_API_KEY"));
+        }
         if !has_host_and_port(authority) {
             return Err(wrong("it needs a host, and behind a colon a port from 1 to 65535"));
         }
@@ -149,9 +158,14 @@ impl Connection {
     }
 }
 
+/// The URL without what comes before an `@`, which may be a password.
+fn without_user(url: &str) -> String {
+    let scheme = ["http://", "https://"].into_iter().find(|scheme| url.starts_with(scheme)).unwrap_or_default();
+    url.rsplit_once('@').map_or_else(|| url.to_owned(), |(_, rest)| format!("{scheme}{rest}"))
+}
+
 /// Whether there is a host, and no port that can't be: the client would take the usual one instead of that.
-fn has_host_and_port(authority: &str) -> bool {
-    let place = authority.rsplit('@').next().unwrap_or_default();
+fn has_host_and_port(place: &str) -> bool {
     // An IPv6 address has colons of its own, in brackets.
     let (host, port) = match place.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
