@@ -24,11 +24,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::dev::ServiceRequest;
-use actix_web::{HttpMessage, HttpRequest};
+use actix_web::{HttpMessage, HttpRequest, web};
 use arc_swap::ArcSwap;
 use blake3::Hash;
+use inventory_domain::Timestamp;
 use slog::{Logger, error, info, warn};
 use thiserror::Error;
+use tokio::sync::watch;
 
 use self::caller::Caller;
 use self::client_address::{Network, client_address, household};
@@ -38,7 +40,7 @@ use self::keys::KeyRing;
 use self::limiters::Limiters;
 use self::rate_limits::{Allowance, Rate, TooMany};
 use self::rules::Need;
-use self::scopes::Scope;
+use self::scopes::{Scope, Scopes};
 use self::sources::{KnownKeys, SourceError, Sources};
 use self::token_cache::TokenCache;
 use self::tokens::TokenError;
@@ -55,6 +57,8 @@ pub struct Access {
     /// The rate of callers without one of their own.
     rate: Option<Rate>,
     known: ArcSwap<Generation>,
+    /// The number of the newest generation, for those who stay.
+    reloads: watch::Sender<u64>,
     subjects: Option<Limiters<String>>,
     addresses: Option<Limiters<IpAddr>>,
     failed: FailedAttempts,
@@ -109,6 +113,7 @@ impl Access {
             sources,
             rate,
             known: ArcSwap::from_pointee(Generation { keys, number: 1 }),
+            reloads: watch::Sender::new(1),
             subjects: rate.map(|rate| Limiters::new(rate, limits.callers_max)),
             addresses: rate.map(|rate| Limiters::new(rate, limits.callers_max)),
             failed: FailedAttempts::new(section.failed_attempts_max, limits.callers_max),
@@ -155,10 +160,24 @@ impl Access {
         match self.sources.keys(contents, self.rate, &before.keys.keys) {
             Ok(keys) => {
                 info!(self.log, "keys_reloaded"; "keys" => keys.keys.len(), "tokens" => keys.tokens.is_some());
-                self.known.store(Arc::new(Generation { keys, number: before.number + 1 }));
+                let number = before.number + 1;
+                self.known.store(Arc::new(Generation { keys, number }));
+                self.reloads.send_replace(number);
             }
             Err(why) => error!(self.log, "keys_not_reloaded"; "cause" => why.to_string()),
         }
+    }
+}
+
+impl Access {
+    /// What these credentials allow with the keys as they are now, and until when, if they end; nothing where they aren't good.
+    fn standing(&self, given: &[u8]) -> Option<(Scopes, Option<Timestamp>)> {
+        let known = self.known.load();
+        if let Some(caller) = known.keys.keys.caller(&blake3::hash(given)) {
+            return (!caller.has_expired(now())).then(|| (caller.scopes(), caller.expires_at()));
+        }
+        let token = known.keys.tokens.as_ref()?.verify(given).ok()?;
+        Some((token.scopes, Some(token.expires_at)))
     }
 }
 
@@ -279,18 +298,37 @@ impl WorkerDoor {
     }
 }
 
-/// Comes when the credentials of the request end, if they do: what is sent for longer than a moment must not outlive them.
-pub fn end_of_credentials(request: &HttpRequest) -> impl Future<Output = ()> + use<> {
-    let expires_at = request.extensions().get::<Caller>().and_then(Caller::expires_at);
+/// Comes when the credentials of the request end, or are taken away, or don't allow `scope` any more: what is sent for longer than a moment
+/// must not outlive them.
+pub fn end_of_credentials(
+    request: &HttpRequest,
+    scope: Scope,
+    access: &web::Data<Access>,
+) -> impl Future<Output = ()> + use<> {
+    let given = match Credentials::of(request.headers()) {
+        Credentials::One(given) if request.extensions().contains::<Caller>() => Some(given.to_vec()),
+        _ => None,
+    };
+    // From before the first look, so that no reload is missed.
+    let (access, mut reloads) = (web::Data::clone(access), access.reloads.subscribe());
     async move {
-        match expires_at {
-            Some(expires_at) => {
-                let left_ms = expires_at.millis().saturating_sub(now().millis());
-                tokio::time::sleep(Duration::from_millis(left_ms.try_into().unwrap_or(0))).await;
+        let Some(given) = given else { return std::future::pending().await };
+        while let Some((scopes, expires_at)) = access.standing(&given)
+            && scopes.allow(scope)
+        {
+            tokio::select! {
+                () = moment_of(expires_at) => return,
+                _ = reloads.changed() => {}
             }
-            None => std::future::pending().await,
         }
     }
+}
+
+/// Comes at this moment, or never where there is none.
+async fn moment_of(moment: Option<Timestamp>) {
+    let Some(moment) = moment else { return std::future::pending().await };
+    let left_ms = moment.millis().saturating_sub(now().millis());
+    tokio::time::sleep(Duration::from_millis(left_ms.try_into().unwrap_or(0))).await;
 }
 
 /// Counts the commands of a batch like requests; the request itself is counted already.

@@ -97,6 +97,7 @@ pub fn listen(
     log: &Logger,
 ) -> Result<Listening, ListenError> {
     let is_guarded = access.is_on() || settings.access.allow_open_network;
+    let stream_access = web::Data::from(Arc::clone(access));
     let event_streams = web::Data::new(EventStreamSettings::of(&settings.events, log));
     let (cors, is_tls) = (settings.cors.clone(), tls.is_some());
     let log_settings = settings.log.clone();
@@ -136,6 +137,7 @@ pub fn listen(
             .app_data(metrics.clone())
             .app_data(feed.clone())
             .app_data(event_streams.clone())
+            .app_data(stream_access.clone())
             .app_data(log_levels.clone())
             .app_data(admin_log.clone())
             .app_data(body_limit.clone())

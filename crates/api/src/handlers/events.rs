@@ -8,7 +8,8 @@ use inventory_application::{EventFeed, EventFilter, FeedError, HistoryQueries, P
 use inventory_domain::{ProductId, StoreId};
 use inventory_eventstore::event_codec::EVENT_TYPES;
 
-use crate::access::end_of_credentials;
+use crate::access::scopes::Scope;
+use crate::access::{Access, end_of_credentials};
 use crate::cursor::Page;
 use crate::event_stream::{EventStreamSettings, event_stream};
 use crate::problem::Problem;
@@ -57,6 +58,7 @@ pub async fn stream(
     request: HttpRequest,
     feed: web::Data<EventFeed>,
     settings: web::Data<EventStreamSettings>,
+    access: web::Data<Access>,
 ) -> Result<HttpResponse, Problem> {
     let query = QueryParameters::of(&request, &["after", "product_id", "store_id", "type"])?;
     let filter = filter(&query)?;
@@ -74,7 +76,8 @@ pub async fn stream(
         return Ok(response.finish());
     }
     let listener = feed.listen(filter, after.map(Position)).await.map_err(|error| refused(error, named))?;
-    Ok(response.streaming(event_stream(listener, &settings).take_until(end_of_credentials(&request))))
+    let end = end_of_credentials(&request, Scope::Read, &access);
+    Ok(response.streaming(event_stream(listener, &settings).take_until(end)))
 }
 
 /// The filters of a request for events.
