@@ -119,7 +119,9 @@ impl Allowance {
     pub fn count_also(&self, requests: usize) -> Result<(), TooMany> {
         let below_burst = self.limiter.rate.burst.get() - 1; // The request itself is counted already.
         let requests = u32::try_from(requests).unwrap_or(u32::MAX).min(below_burst);
-        NonZeroU32::new(requests).map_or(Ok(()), |requests| self.count(requests))
+        let Some(requests) = NonZeroU32::new(requests) else { return Ok(()) };
+        // Whoever comes back is counted from the start, so the wait is for all of it. What is refused is not counted.
+        self.count(requests).or_else(|_| self.count(requests.saturating_add(1)))
     }
 
     fn count(&self, requests: NonZeroU32) -> Result<(), TooMany> {
@@ -196,12 +198,21 @@ mod tests {
     fn a_batch_counts_as_its_commands_up_to_the_burst() {
         let limiter_of_ten = limiter(1, 10);
         assert_eq!(ask(&limiter_of_ten, 4), "ok \"default\";r=5;t=5 \"default\";q=10;w=10");
-        assert_eq!(ask(&limiter_of_ten, 5), "after 1 s \"default\";r=0;t=1 \"default\";q=10;w=10");
+        assert_eq!(ask(&limiter_of_ten, 5), "after 2 s \"default\";r=0;t=2 \"default\";q=10;w=10");
         assert!(
             ask(&limiter(1, 10), 8_191).starts_with("ok \"default\";r=0"),
             "a rested caller may send the largest batch"
         );
         assert!(ask(&limiter(1, 1), 8_191).starts_with("ok "));
+    }
+
+    #[test]
+    fn a_batch_that_waits_as_long_as_it_is_told_is_allowed() {
+        let limiter = limiter(1, 3);
+        assert!(ask(&limiter, 0).starts_with("ok "));
+        assert_eq!(ask(&limiter, 2), "after 2 s \"default\";r=0;t=2 \"default\";q=3;w=3");
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        assert!(ask(&limiter, 2).starts_with("ok "));
     }
 
     #[test]
