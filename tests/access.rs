@@ -346,14 +346,20 @@ fn addresses_are_limited_without_access_control_too_and_only_trusted_proxies_nam
 fn guessing_is_slowed_down_and_does_not_lock_others_out() {
     let keys = KeyFile::new();
     let good = keys.add("good", "read", None);
-    let service = keys.start(&[("INVENTORY__ACCESS__FAILED_ATTEMPTS_MAX", "5")]);
+    let of_tokens = ("INVENTORY__TOKENS__HS256_SECRET", SECRET);
+    let service = keys.start(&[("INVENTORY__ACCESS__FAILED_ATTEMPTS_MAX", "5"), of_tokens]);
     let client = service.client();
     let guess = |number: u32| ask(&client, "GET", "/api/v1/orders", &[bearer(&format!("guess-{number}"))]);
     assert!((0..5).all(|number| guess(number).status == 401));
     let refused = guess(5);
     assert_eq!(refused.summary(), "429 rate-limited");
     assert!(refused.header("retry-after").unwrap().parse::<u64>().unwrap() <= 61);
-    assert_eq!(ask(&client, "GET", "/api/v1/orders", &[bearer(&good)]).status, 200);
+    let token = Signer::shared(SECRET.as_bytes());
+    let (fresh, over) =
+        (token.sign(&claims("alice", "inventory:read", 300)), token.sign(&claims("alice", "inventory:read", -300)));
+    for (shown, status) in [(&good, 200), (&fresh, 200), (&over, 401)] {
+        assert_eq!(ask(&client, "GET", "/api/v1/orders", &[bearer(shown)]).status, status);
+    }
     assert_no_secrets(&service, &["guess-0", "guess-5"]);
 }
 

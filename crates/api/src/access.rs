@@ -276,8 +276,6 @@ impl WorkerDoor {
         hash: Hash,
         known: &Generation,
     ) -> Result<Caller, Problem> {
-        let address = household(client_address(request, &self.access.trusted));
-        self.access.failed.check(address, Instant::now()).map_err(too_many)?;
         let verified = known.keys.tokens.as_ref().ok_or(TokenError::Unknown).and_then(|tokens| tokens.verify(given));
         let token = verified.map_err(|why| self.refused(request, why))?;
         let limiter = self.access.subjects.as_ref().map(|subjects| subjects.of(token.subject.as_str()));
@@ -286,14 +284,19 @@ impl WorkerDoor {
         Ok(caller)
     }
 
-    /// The answer to credentials that aren't good, which are counted and, while they are few, logged.
+    /// The answer to credentials that aren't good, which are counted and logged while they are few. Those that were good once are no
+    /// guesses: their sender has to learn that they are over.
     fn refused(&self, request: &ServiceRequest, why: TokenError) -> Problem {
         let address = household(client_address(request, &self.access.trusted));
         let (moment, reason) = (Instant::now(), why.to_string());
-        if self.access.failed.check(address, moment).is_ok() {
-            warn!(self.access.log, "credentials_refused"; "address" => address.to_string(), "cause" => &reason);
+        match self.access.failed.check(address, moment) {
+            Ok(()) => {
+                warn!(self.access.log, "credentials_refused"; "address" => address.to_string(), "cause" => &reason);
+                self.access.failed.count(address, moment);
+            }
+            Err(_) if why == TokenError::Expired => {}
+            Err(refused) => return too_many(refused),
         }
-        self.access.failed.count(address, moment);
         Problem::unauthenticated(Some(&reason))
     }
 }

@@ -1,6 +1,6 @@
-//! Addresses that try credentials which aren't good: after some they wait, so that guessing doesn't cost us signatures.
+//! Addresses that try credentials which aren't good: after some they wait, and the log hears no more of them.
 //!
-//! Who has good credentials is not held up by who else comes from the address.
+//! Who has good credentials is not held up by who else comes from the address, so they are looked at first.
 
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
