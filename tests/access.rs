@@ -354,6 +354,9 @@ fn guessing_is_slowed_down_and_does_not_lock_others_out() {
     let refused = guess(5);
     assert_eq!(refused.summary(), "429 rate-limited");
     assert!(refused.header("retry-after").unwrap().parse::<u64>().unwrap() <= 61);
+    let wait = refused.header("retry-after").unwrap();
+    assert_eq!(refused.header("ratelimit-policy"), Some("\"failed-attempts\";q=5;w=60"));
+    assert_eq!(refused.header("ratelimit"), Some(format!("\"failed-attempts\";r=0;t={wait}").as_str()));
     let token = Signer::shared(SECRET.as_bytes());
     let (fresh, over) =
         (token.sign(&claims("alice", "inventory:read", 300)), token.sign(&claims("alice", "inventory:read", -300)));

@@ -295,7 +295,10 @@ impl WorkerDoor {
                 self.access.failed.count(address, moment);
             }
             Err(_) if why == TokenError::Expired => {}
-            Err(refused) => return too_many(refused),
+            Err(refused) => {
+                request.extensions_mut().insert(self.access.failed.held_up(refused));
+                return too_many(refused);
+            }
         }
         Problem::unauthenticated(Some(&reason))
     }

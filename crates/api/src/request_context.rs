@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::access::Door;
 use crate::access::caller::Caller;
+use crate::access::failed_attempts::HeldUp;
 use crate::access::rate_limits::Allowance;
 use crate::problem::Problem;
 use crate::request_observer::RequestObserver;
@@ -147,8 +148,12 @@ fn with_problem_details<B: MessageBody>(
 /// Tells the client what is left of its allowance, where requests are counted.
 fn write_allowance<B>(answered: &mut ServiceResponse<B>) {
     let allowance = answered.request().extensions().get::<Rc<Allowance>>().cloned();
+    let held_up = answered.request().extensions().get::<HeldUp>().copied();
     if let Some(allowance) = allowance {
         allowance.write(answered.headers_mut());
+    }
+    if let Some(held_up) = held_up {
+        held_up.write(answered.headers_mut());
     }
 }
 

@@ -7,9 +7,10 @@ use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use actix_web::http::header::{HeaderMap, HeaderValue};
 use lru::LruCache;
 
-use super::rate_limits::TooMany;
+use super::rate_limits::{RATE_LIMIT, RATE_LIMIT_POLICY, TooMany};
 
 /// How long failures count.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -19,6 +20,13 @@ const WINDOW: Duration = Duration::from_secs(60);
 pub struct FailedAttempts {
     failures_max: u32,
     addresses: Mutex<LruCache<IpAddr, Failures>>,
+}
+
+/// What holds an address up; in the extensions of a request that was refused for it.
+#[derive(Clone, Copy, Debug)]
+pub struct HeldUp {
+    failures_max: u32,
+    wait_s: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +58,12 @@ impl FailedAttempts {
         }
     }
 
+    /// What an address is told that has to wait.
+    #[must_use]
+    pub fn held_up(&self, refused: TooMany) -> HeldUp {
+        HeldUp { failures_max: self.failures_max, wait_s: refused.retry_after_s }
+    }
+
     /// Counts a failure.
     pub fn count(&self, address: IpAddr, now: Instant) {
         let mut addresses = self.lock();
@@ -62,6 +76,19 @@ impl FailedAttempts {
 
     fn lock(&self) -> MutexGuard<'_, LruCache<IpAddr, Failures>> {
         self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl HeldUp {
+    /// Says in the headers what is allowed and when, beside what they say about requests.
+    pub fn write(&self, headers: &mut HeaderMap) {
+        let limit = format!("\"failed-attempts\";r=0;t={}", self.wait_s);
+        let policy = format!("\"failed-attempts\";q={};w={}", self.failures_max, WINDOW.as_secs());
+        for (name, text) in [(RATE_LIMIT, limit), (RATE_LIMIT_POLICY, policy)] {
+            if let Ok(value) = HeaderValue::try_from(text) {
+                headers.append(name, value);
+            }
+        }
     }
 }
 
