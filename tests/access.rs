@@ -199,7 +199,7 @@ fn events_name_who_caused_them_and_idempotency_keys_belong_to_their_sender() {
     let events = ask(&client, "GET", &format!("{}/events", path_of_level()), &[bearer(&till)]);
     let actors: Vec<_> =
         events.body["items"].as_array().unwrap().iter().map(|event| event["metadata"]["actor"].clone()).collect();
-    assert_eq!(actors, ["key:till", "key:shop", "token:till"]);
+    assert_eq!(actors, ["key:till", "key:shop", "token:https://login.example#till"]);
 }
 
 #[test]

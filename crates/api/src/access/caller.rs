@@ -39,7 +39,7 @@ impl Caller {
         format!("token:{subject}")
     }
 
-    /// The caller's name, as events and logs have it: `key:till-12` or `token:alice`. No key and no token can take the name of
+    /// The caller's name, as events and logs have it: `key:till-12`, `token:alice` or `token:https://login.example#alice`. No key and no token can take the name of
     /// another kind of caller.
     #[must_use]
     pub fn actor(&self) -> &str {

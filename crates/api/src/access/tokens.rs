@@ -24,6 +24,9 @@ const SECRET_BYTES_MIN: usize = 32;
 /// The longest subject, in bytes: it goes into every event of the caller.
 const SUBJECT_BYTES_MAX: usize = 255;
 
+/// The longest issuer, in bytes, where it is a part of the name.
+const ISSUER_BYTES_MAX: usize = 255;
+
 /// What all tokens have to say beside their signature.
 #[derive(Clone, Debug, Default)]
 pub struct TokenRules {
@@ -45,7 +48,7 @@ pub struct TokenVerifier {
 /// What a good token says.
 #[derive(Clone, Debug)]
 pub struct VerifiedToken {
-    /// Who it was given to.
+    /// Who it was given to: the subject, and before it the issuer and `#` where there may be several issuers.
     pub subject: String,
     /// What it allows.
     pub scopes: Scopes,
@@ -118,9 +121,28 @@ impl TokenVerifier {
         if subject.is_empty() || subject.len() > SUBJECT_BYTES_MAX || subject.chars().any(char::is_control) {
             return Err(TokenError::WithoutSubject);
         }
+        let subject = self.named(claims.iss.as_deref(), subject)?;
         let leeway_ms = i64::try_from(self.rules.leeway_s.saturating_mul(1_000)).unwrap_or(i64::MAX);
         let expires_at = Timestamp::from_millis(claims.expires_at_ms().saturating_add(leeway_ms));
         Ok(VerifiedToken { subject, scopes: claims.scopes(), expires_at })
+    }
+
+    /// The subject's name among those of all issuers that are believed. No other issuer's subject has the same: what stands before the
+    /// first `#` is the issuer.
+    fn named(&self, issuer: Option<&str>, subject: String) -> Result<String, TokenError> {
+        if self.rules.issuers.len() == 1 {
+            return Ok(subject);
+        }
+        match issuer {
+            Some(issuer) if issuer.len() > ISSUER_BYTES_MAX || issuer.chars().any(char::is_control) => {
+                Err(TokenError::WrongIssuer)
+            }
+            Some(issuer) if !issuer.is_empty() => {
+                Ok(format!("{}#{subject}", issuer.replace('%', "%25").replace('#', "%23")))
+            }
+            _ if subject.contains('#') => Ok(format!("#{subject}")),
+            _ => Ok(subject),
+        }
     }
 
     /// The key for a token with this algorithm and key id. Without an id it has to be clear which one is meant.

@@ -9,6 +9,7 @@ use crate::access::scopes::Scopes;
 pub(super) struct Claims {
     exp: Option<f64>,
     pub(super) sub: Option<String>,
+    pub(super) iss: Option<String>,
     scope: Option<Names>,
     scopes: Option<Names>,
     scp: Option<Names>,

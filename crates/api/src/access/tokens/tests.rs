@@ -68,6 +68,35 @@ fn a_token_is_from_our_issuer_and_for_us() {
 }
 
 #[test]
+fn who_is_meant_depends_on_the_issuer_where_there_may_be_several() {
+    let subject = |issuers: &[&str], claims: Value| {
+        let rules = TokenRules { issuers: issuers.iter().map(|&name| name.into()).collect(), ..TokenRules::default() };
+        let mut all = json!({"exp": in_s(60)});
+        all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+        verifier(rules).verify(signed(&all).as_bytes()).unwrap().subject
+    };
+    for (issuers, claims, named) in [
+        (&["https://one"][..], json!({"iss": "https://one", "sub": "alice"}), "alice"),
+        (&["https://one"], json!({"iss": "https://one", "sub": "a#b"}), "a#b"),
+        (&["https://one", "two"], json!({"iss": "https://one", "sub": "alice"}), "https://one#alice"),
+        (&["https://one", "two"], json!({"iss": "two", "sub": "alice"}), "two#alice"),
+        (&[], json!({"iss": "two", "sub": "alice"}), "two#alice"),
+        (&[], json!({"sub": "alice"}), "alice"),
+        (&[], json!({"iss": "", "sub": "alice"}), "alice"),
+        // Nobody can write another's name into a subject or an issuer.
+        (&[], json!({"sub": "two#alice"}), "#two#alice"),
+        (&[], json!({"iss": "two#x", "sub": "alice"}), "two%23x#alice"),
+        (&[], json!({"iss": "two%23x", "sub": "alice"}), "two%2523x#alice"),
+    ] {
+        assert_eq!(subject(issuers, claims.clone()), named, "{issuers:?} {claims}");
+    }
+    for iss in ["x".repeat(256), "a\nb".to_owned()] {
+        let claims = json!({"iss": iss, "sub": "a", "exp": in_s(60)});
+        assert_eq!(verdict_of(&TokenRules::default(), &claims), "the token is from another issuer");
+    }
+}
+
+#[test]
 fn a_subject_is_short_and_printable() {
     for sub in [json!(""), json!(null), json!("a\u{0}b"), json!("a\nb"), json!("x".repeat(256))] {
         let claims = json!({"sub": sub, "exp": in_s(60)});
