@@ -1,6 +1,6 @@
 //! Where a request came from: the peer, or what a proxy that is trusted says.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use actix_web::dev::ServiceRequest;
@@ -74,10 +74,18 @@ fn behind_proxies<'a>(peer: IpAddr, forwards: impl Iterator<Item = &'a str>, tru
         if !trusted.iter().any(|network| network.contains(address)) {
             break;
         }
-        let Ok(before) = forward.trim().parse::<IpAddr>() else { break };
+        let Some(before) = forwarded_address(forward.trim()) else { break };
         address = before.to_canonical();
     }
     address
+}
+
+/// An address as proxies write it: alone or with a port, and in brackets where it is IPv6.
+fn forwarded_address(text: &str) -> Option<IpAddr> {
+    let alone = text.parse().ok();
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    let in_brackets = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok().map(IpAddr::V6);
+    alone.or_else(with_port).or_else(in_brackets)
 }
 
 /// What one client has for itself: its IPv4 address, or its /64 of IPv6, of which it can use any address.
@@ -121,6 +129,13 @@ mod tests {
             ("10.0.0.1", "198.51.100.1", "198.51.100.1"),
             ("10.0.0.1", "1.2.3.4, 198.51.100.1", "198.51.100.1"),
             ("10.0.0.1", "198.51.100.1, 10.0.0.2", "198.51.100.1"),
+            ("10.0.0.1", "198.51.100.1:5080", "198.51.100.1"),
+            ("10.0.0.1", "198.51.100.1:5080, 10.0.0.2:80", "198.51.100.1"),
+            ("10.0.0.1", "2001:db8::1", "2001:db8::1"),
+            ("10.0.0.1", "[2001:db8::1]", "2001:db8::1"),
+            ("10.0.0.1", "[2001:db8::1]:5080", "2001:db8::1"),
+            ("10.0.0.1", "198.51.100.1:99999", "10.0.0.1"),
+            ("10.0.0.1", "[198.51.100.1]", "10.0.0.1"),
             ("10.0.0.1", "", "10.0.0.1"),
             ("10.0.0.1", "unknown", "10.0.0.1"),
             ("10.0.0.1", "1.2.3.4, garbage, 10.0.0.2", "10.0.0.2"),
