@@ -46,8 +46,19 @@ impl FromStr for Origin {
             (Some(scheme), Some(authority)) => text == format!("{scheme}://{authority}") && !text.contains('@'),
             _ => false,
         };
-        if text == "*" || is_origin(&uri?) { Ok(Self(text.to_owned())) } else { Err(NoOrigin) }
+        if text == "*" || is_origin(&uri?) { Ok(Self(as_browsers_write_it(text))) } else { Err(NoOrigin) }
     }
+}
+
+/// In lower case, and without the port that the scheme has anyway: an origin is compared letter by letter.
+fn as_browsers_write_it(origin: &str) -> String {
+    let mut origin = origin.to_ascii_lowercase();
+    for (scheme, port) in [("https://", ":443"), ("http://", ":80")] {
+        if origin.starts_with(scheme) && origin.ends_with(port) {
+            origin.truncate(origin.len() - port.len());
+        }
+    }
+    origin
 }
 
 impl fmt::Debug for Origin {
@@ -76,6 +87,21 @@ pub fn cross_origin(settings: &CorsSection) -> Cors {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_origin_is_kept_as_browsers_write_it() {
+        for (written, kept) in [
+            ("https://shop.example:443", "https://shop.example"),
+            ("http://shop.example:80", "http://shop.example"),
+            ("http://[::1]:80", "http://[::1]"),
+            ("https://Shop.Example", "https://shop.example"),
+            ("https://shop.example:80", "https://shop.example:80"),
+            ("http://shop.example:443", "http://shop.example:443"),
+            ("https://shop.example:8443", "https://shop.example:8443"),
+        ] {
+            assert_eq!(written.parse::<Origin>().unwrap().0, kept, "{written}");
+        }
+    }
 
     #[test]
     fn an_origin_is_a_scheme_and_a_host() {
