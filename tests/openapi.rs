@@ -26,6 +26,26 @@ fn a_path_has_the_methods_that_the_document_says() {
     }
 }
 
+#[test]
+fn every_operation_tells_of_methods_that_are_not_there_and_no_question_of_an_unknown_outcome() {
+    let service = RunningService::start();
+    let document = service.client().get("/openapi.json").body;
+    let mut operations = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let refused = &operation["responses"]["405"];
+            let allow = &refused["headers"]["allow"]["$ref"];
+            assert_eq!(*allow, "#/components/headers/Allow", "{method} {path}: {refused}");
+            let is_question = method == "get" || path.ends_with("/availability");
+            assert!(!is_question || operation["responses"].get("504").is_none(), "{method} {path}");
+            operations += 1;
+        }
+    }
+    assert!(operations > 20, "{operations}");
+    let add = &document["paths"]["/api/v1/inventory/stock"]["post"]["responses"];
+    assert!(add.get("504").is_some(), "a write has an outcome: {add}");
+}
+
 /// The path with something in the place of its variables.
 fn filled(path: &str) -> String {
     let parts = path.split('{').enumerate().map(|(place, part)| match part.split_once('}') {

@@ -471,11 +471,17 @@ impl From<CommandError> for Problem {
 impl From<HistoryError> for Problem {
     fn from(error: HistoryError) -> Self {
         match error {
-            HistoryError::WriteSide(error) => error.into(),
+            HistoryError::WriteSide(error) => unasked(error),
             HistoryError::NotFresh(error) => error.into(),
             HistoryError::Store(error) => unreadable(error),
         }
     }
+}
+
+/// The write side has no answer to a question. What asks for nothing to be done has no outcome that could be unknown.
+fn unasked(error: CommandError) -> Problem {
+    let problem = Problem::from(error);
+    if problem.kind == Kind::OUTCOME_UNKNOWN { Problem { kind: Kind::UNAVAILABLE, ..problem } } else { problem }
 }
 
 /// What is stored can't be read.
@@ -520,7 +526,7 @@ impl From<QueryError> for Problem {
         match error {
             QueryError::View(error) => Self::caused(Kind::UNAVAILABLE, error),
             QueryError::NotFresh(error) => error.into(),
-            QueryError::WriteSide(error) => error.into(),
+            QueryError::WriteSide(error) => unasked(error),
         }
     }
 }
@@ -543,6 +549,17 @@ mod tests {
 
     /// What breaks inside: SQL, a path, a reason.
     const CAUSE: &str = "UNIQUE failed: stock_levels in /var/lib/inventory, while writing 'gift for Ann'";
+
+    #[test]
+    fn a_question_has_no_unknown_outcome() {
+        let unknown: fn() -> CommandError =
+            || CommandError::Store(Arc::new(StoreError::OutcomeUnknown(Box::new(io::Error::other(CAUSE)))));
+        for error in [|| CommandError::Abandoned, unknown] {
+            assert_eq!(Problem::from(error()).slug(), "outcome-unknown");
+            assert_eq!(Problem::from(QueryError::WriteSide(error())).slug(), "unavailable");
+            assert_eq!(Problem::from(HistoryError::WriteSide(error())).slug(), "unavailable");
+        }
+    }
 
     #[test]
     fn no_cause_gets_into_an_answer() {

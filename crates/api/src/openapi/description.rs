@@ -211,7 +211,6 @@ impl Description {
             Kind::OVERLOADED,
             Kind::UNAVAILABLE,
             Kind::READ_MODEL_BEHIND,
-            Kind::OUTCOME_UNKNOWN,
         ])
     }
 
@@ -324,6 +323,7 @@ impl Description {
         let need = Need::of(&method.method(), pattern, "");
         let mut refusals = self.refusals.clone();
         refusals.extend(of_access(need));
+        refusals.insert(Kind::METHOD_NOT_ALLOWED); // Of the path: no document has a place for what its other methods are told.
         let mut operation = OperationBuilder::new()
             .operation_id(Some(self.id))
             .tag(self.tag.name())
