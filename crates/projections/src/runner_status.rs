@@ -28,9 +28,9 @@ pub struct ProjectionStatus {
     pub checkpoint: Position,
     /// Why it has stopped, if it has.
     pub stopped: Option<String>,
-    /// Events that it has gone past since the start.
+    /// Events that it has gone past since the start; those of a rebuild are not counted.
     pub events_passed: u64,
-    /// Those of them that concern it.
+    /// Those of them in streams that it reads, whether or not they change it.
     pub events_applied: u64,
     /// Events that it hasn't applied yet.
     pub lag_events: u64,

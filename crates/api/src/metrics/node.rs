@@ -141,14 +141,14 @@ fn read_side(
     let status = Arc::clone(projections);
     metrics.counters(
         "inventory_projection_events_passed_total",
-        "Events that a projection has gone past.",
+        "Events that a projection has gone past; those of a rebuild are not counted.",
         "projection",
         move || status().projections.iter().map(|one| (one.name, number(one.events_passed))).collect(),
     )?;
     let status = Arc::clone(projections);
     metrics.counters(
         "inventory_projection_events_applied_total",
-        "Events that a projection has gone past and that concern it.",
+        "Events in streams that a projection reads, whether they change it or not; those of a rebuild are not counted.",
         "projection",
         move || status().projections.iter().map(|one| (one.name, number(one.events_applied))).collect(),
     )?;
