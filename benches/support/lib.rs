@@ -1,3 +1,4 @@
 //! What the benchmarks share.
 
 pub mod flags;
+pub mod generator;
