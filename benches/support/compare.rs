@@ -11,6 +11,10 @@ use crate::results::{Better, Figure, Run, Subject};
 pub const CHANCE_MAX: f64 = 0.02;
 /// The least change of a median that counts, as a part of it.
 pub const CHANGE_MIN: f64 = 0.05;
+/// The figure that says at which rate latencies were measured.
+pub const RATE: &str = "rate";
+/// By how much rates may differ, as a part of them.
+const RATE_CHANGE_MAX: f64 = 0.1;
 /// The fewest rounds of both runs together that can show anything.
 const ROUNDS_MIN: usize = 9;
 /// So many are counted out: 20 rounds can be dealt in 184,756 ways.
@@ -25,6 +29,8 @@ pub enum Verdict {
     Worse,
     /// What moved may be chance.
     WithinNoise,
+    /// Latencies of requests that came at another rate.
+    OtherRate,
     /// There are too few rounds to tell.
     TooFewRounds,
 }
@@ -54,17 +60,24 @@ impl Comparison {
 
 /// Compares the figures that both runs have, and that have a good side.
 #[must_use]
-pub fn compare(before: &Run, now: &Run) -> Vec<Comparison> {
-    let figures = now.figures.iter().filter(|figure| figure.better != Better::Neither);
-    let both = figures.filter_map(|figure| Some((before.figure(&figure.subject)?, figure)));
+pub fn compare(before_run: &Run, now_run: &Run) -> Vec<Comparison> {
+    let figures = now_run.figures.iter().filter(|figure| figure.better != Better::Neither);
+    let both = figures.filter_map(|figure| Some((before_run.figure(&figure.subject)?, figure)));
     both.map(|(before, now)| Comparison {
         subject: now.subject.clone(),
         unit: now.unit.clone(),
         before: before.median(),
         now: now.median(),
-        verdict: judge(before, now),
+        verdict: if is_at_another_rate(before_run, now_run, now) { Verdict::OtherRate } else { judge(before, now) },
     })
     .collect()
+}
+
+/// Latencies are measured at a share of what was possible. Where that has moved, so has the rate, and they say nothing of one another.
+fn is_at_another_rate(before: &Run, now: &Run, figure: &Figure) -> bool {
+    let rate = Subject { measure: RATE.to_owned(), ..figure.subject.clone() };
+    let rate = |run: &Run| run.figure(&rate).map(Figure::median);
+    matches!((rate(before), rate(now)), (Some(before), Some(now)) if (now / before - 1.0).abs() > RATE_CHANGE_MAX)
 }
 
 fn judge(before: &Figure, now: &Figure) -> Verdict {
@@ -176,6 +189,22 @@ mod tests {
         assert!((chance(&[1.0; 5], &[1.0; 5]) - 1.0).abs() < 1e-12);
     }
 
+    #[test]
+    fn latencies_at_another_rate_are_not_compared() {
+        for (rate, said) in [(52_000.0, Verdict::Worse), (60_000.0, Verdict::OtherRate)] {
+            let mut before = run("p99", Better::Lower, &[1.0; 5]);
+            let mut now = run("p99", Better::Lower, &[2.0; 5]);
+            before.figures.extend(run(RATE, Better::Neither, &[50_000.0; 5]).figures);
+            now.figures.extend(run(RATE, Better::Neither, &[rate; 5]).figures);
+            let comparisons = compare(&before, &now);
+            assert_eq!(
+                comparisons.iter().map(|comparison| comparison.verdict).collect::<Vec<_>>(),
+                [said],
+                "at {rate}"
+            );
+        }
+    }
+
     #[derive(Default)]
     struct Found {
         better: usize,
@@ -192,7 +221,7 @@ mod tests {
             match verdict(Better::Higher, &before, &now) {
                 Verdict::Better => found.better += 1,
                 Verdict::Worse => found.worse += 1,
-                Verdict::WithinNoise | Verdict::TooFewRounds => (),
+                Verdict::WithinNoise | Verdict::OtherRate | Verdict::TooFewRounds => (),
             }
         }
         found
@@ -205,18 +234,19 @@ mod tests {
     }
 
     fn verdict(better: Better, before: &[f64], now: &[f64]) -> Verdict {
-        let run = |rounds: &[f64]| {
-            let subject = Subject {
-                scenario: "spread".to_owned(),
-                store: "sqlite".to_owned(),
-                program: "service".to_owned(),
-                load: "max".to_owned(),
-                measure: "answers".to_owned(),
-            };
-            let mut run = Run::default();
-            rounds.iter().for_each(|round| run.add(&subject, "1/s", better, *round));
-            run
+        compare(&run("answers", better, before), &run("answers", better, now)).first().unwrap().verdict
+    }
+
+    fn run(measure: &str, better: Better, rounds: &[f64]) -> Run {
+        let subject = Subject {
+            scenario: "spread".to_owned(),
+            store: "sqlite".to_owned(),
+            program: "service".to_owned(),
+            load: "max".to_owned(),
+            measure: measure.to_owned(),
         };
-        compare(&run(before), &run(now)).first().unwrap().verdict
+        let mut run = Run::default();
+        rounds.iter().for_each(|round| run.add(&subject, "1/s", better, *round));
+        run
     }
 }

@@ -51,12 +51,6 @@ impl Machine {
     }
 }
 
-/// How many processes want to run, on the average of the last minute: more than none of them disturb what is measured.
-#[must_use]
-pub fn load_average() -> Option<f64> {
-    fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
-}
-
 impl Source {
     /// What is checked out here.
     #[must_use]

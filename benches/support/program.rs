@@ -208,6 +208,20 @@ pub fn cpu_time(process: &str) -> Result<Duration, ProgramError> {
     Ok(Duration::from_millis((ticks(11) + ticks(12)) * 1000 / clock_ticks_per_second()))
 }
 
+/// Processor time that all of the machine's processes have spent, and what the host has taken from it.
+///
+/// # Errors
+///
+/// Where there is no `/proc`.
+pub fn machine_time() -> Result<Duration, ProgramError> {
+    let stat = fs::read_to_string("/proc/stat").map_err(system("/proc/stat"))?;
+    let fields = stat.lines().next().unwrap_or_default().split_whitespace().skip(1).take(8).enumerate();
+    // The fourth and the fifth are idle time and time of waiting for a disk.
+    let ticks: u64 =
+        fields.filter(|(place, _)| ![3, 4].contains(place)).filter_map(|(_, ticks)| ticks.parse::<u64>().ok()).sum();
+    Ok(Duration::from_millis(ticks * 1000 / clock_ticks_per_second()))
+}
+
 #[cfg(target_os = "linux")]
 fn clock_ticks_per_second() -> u64 {
     rustix::param::clock_ticks_per_second()

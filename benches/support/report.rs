@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 
 use crate::compare::{Comparison, Verdict};
-use crate::results::{Figure, Run, Subject};
+use crate::results::{Figure, Run, Subject, median};
+
+/// So many cores may be busy with something else before the page says so: the kernel's own work takes a tenth or two.
+const OTHERS_CORES_MAX: f64 = 0.3;
 
 /// The text about a run, without what it is compared with.
 #[must_use]
@@ -38,8 +41,12 @@ fn head(text: &mut String, run: &Run) {
     for refusal in &run.refusals {
         line(text, format!("\n**Refused**, {refusal}"));
     }
-    if let Some(busy) = run.load_average_before.filter(|busy| *busy > 0.5) {
-        line(text, format!("**The machine was busy before: {busy:.1} processes wanted to run.**"));
+    let others = median(&run.others_cores);
+    if others > OTHERS_CORES_MAX {
+        line(
+            text,
+            format!("\n**Others kept {others:.1} of the cores busy meanwhile: don't trust what is not a ratio.**"),
+        );
     }
 }
 
@@ -206,10 +213,15 @@ pub fn comparison(earlier: &Run, now: &Run, comparisons: &[Comparison]) -> Strin
             count(Verdict::Better),
             count(Verdict::Worse),
             count(Verdict::WithinNoise),
-            match count(Verdict::TooFewRounds) {
+            [
+                (Verdict::OtherRate, "latencies at another rate"),
+                (Verdict::TooFewRounds, "with too few rounds to tell (there have to be 5)")
+            ]
+            .map(|(verdict, what)| match count(verdict) {
                 0 => String::new(),
-                few => format!(", {few} with too few rounds to tell (there have to be 5)"),
-            }
+                some => format!(", {some} {what}"),
+            })
+            .concat()
         ),
     );
     line(&mut text, "| | load | store | program | at | measure | before | now | change |");
@@ -218,13 +230,14 @@ pub fn comparison(earlier: &Run, now: &Run, comparisons: &[Comparison]) -> Strin
     sorted.sort_by_key(|comparison| match comparison.verdict {
         Verdict::Worse => 0,
         Verdict::Better => 1,
-        Verdict::WithinNoise | Verdict::TooFewRounds => 2,
+        Verdict::WithinNoise | Verdict::OtherRate | Verdict::TooFewRounds => 2,
     });
     for comparison in sorted {
         let said = match comparison.verdict {
             Verdict::Better => "**better**",
             Verdict::Worse => "**worse**",
             Verdict::WithinNoise => "within noise",
+            Verdict::OtherRate => "other rate",
             Verdict::TooFewRounds => "too few rounds",
         };
         let Subject { scenario, store, program, load, measure } = &comparison.subject;

@@ -19,8 +19,9 @@ pub struct Run {
     pub source: Source,
     /// Where.
     pub machine: Machine,
-    /// Processes that wanted to run on the machine before it started: more than a few tenths say that it was busy otherwise.
-    pub load_average_before: Option<f64>,
+    /// Cores that others kept busy, in each load: processes of others, the kernel's own, the host. What is more than a few tenths
+    /// has disturbed it.
+    pub others_cores: Vec<f64>,
     /// How it was measured.
     pub settings: Settings,
     /// What came out.

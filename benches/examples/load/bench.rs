@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use inventory_benches::generator::{self, Load, Outcome, Pace, Requests, Until};
-use inventory_benches::program::{Kind, Program, cpu_time};
+use inventory_benches::program::{Kind, Program, cpu_time, machine_time};
 use inventory_benches::requests::InTurn;
 use inventory_benches::results::{Better, Run, Subject};
 
@@ -73,10 +73,12 @@ impl<'a> Bench<'a> {
         time: Duration,
         requests: &mut dyn Requests,
     ) -> Result<Measured, Box<dyn Error>> {
-        let (cpu, own) = (program.cpu_time()?, cpu_time("self")?);
+        let (cpu, own, all) = (program.cpu_time()?, cpu_time("self")?, machine_time()?);
         let load = Load { address: program.address(), connections, pace, until: Until::Elapsed(time) };
         let outcome = generator::run(load, requests)?;
+        let all = machine_time()?.saturating_sub(all);
         let (cpu, own) = (program.cpu_time()?.saturating_sub(cpu), cpu_time("self")?.saturating_sub(own));
+        self.run.others_cores.push(all.saturating_sub(cpu + own).as_secs_f64() / outcome.took.as_secs_f64());
         if let Some(refusal) = &outcome.refusal {
             let Subject { scenario, store, program, load, .. } = subject;
             let all = outcome.granted + outcome.refused;

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use inventory_benches::compare::compare;
 use inventory_benches::flags::Flags;
-use inventory_benches::machine::{Machine, Source, load_average};
+use inventory_benches::machine::{Machine, Source};
 use inventory_benches::results::{Run, Settings};
 use inventory_benches::{plots, report};
 use jiff::Timestamp;
@@ -83,7 +83,6 @@ fn run() -> Result<(), Box<dyn Error>> {
         started_at: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         source: Source::this(),
         machine: Machine::this(&work),
-        load_average_before: load_average(),
         settings,
         ..Run::default()
     };

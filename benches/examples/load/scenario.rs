@@ -4,6 +4,7 @@ use std::error::Error;
 use std::process::Command;
 
 use hdrhistogram::Histogram;
+use inventory_benches::compare::RATE;
 use inventory_benches::generator::Pace;
 use inventory_benches::program::Kind;
 use inventory_benches::requests::{self, BATCH_COMMANDS_MAX, InTurn};
@@ -201,7 +202,7 @@ impl CustomLoad {
                     let value = milliseconds(outcome.latency.value_at_percentile(percentile));
                     bench.add(share, measure, "ms", Better::Lower, value);
                 }
-                bench.add(share, "rate", "1/s", Better::Neither, outcome.granted_per_second());
+                bench.add(share, RATE, "1/s", Better::Neither, outcome.granted_per_second());
                 match latencies {
                     Some(latencies) => latencies.add(&outcome.latency)?,
                     None => *latencies = Some(outcome.latency),
