@@ -84,6 +84,7 @@ fn latency(panel: &Panel<'_>, run: &Run, load: &str, store: &str) -> Done {
     let mut chart = ChartBuilder::on(panel)
         .caption(format!("Latency at {load} of the most, {store}"), TITLE)
         .margin(8)
+        .margin_right(24)
         .x_label_area_size(36)
         .y_label_area_size(52)
         .build_cartesian_2d(0.0..4.0, (0.05..most * 2.0).log_scale())?;
@@ -151,6 +152,7 @@ fn throughput(panel: &Panel<'_>, bars: &[Bar<'_>], title: &str) -> Done {
     let mut chart = ChartBuilder::on(panel)
         .caption(title, TITLE)
         .margin(8)
+        .margin_right(24)
         .x_label_area_size(30)
         .y_label_area_size(150)
         .build_cartesian_2d(0.0..most * 1.15, 0.0..bars.len() as f64)?;
@@ -209,6 +211,7 @@ fn growth(panel: &Panel<'_>, run: &Run, measure: &str, title: &str, unit: &str) 
     let mut chart = ChartBuilder::on(panel)
         .caption(title, TITLE)
         .margin(8)
+        .margin_right(24)
         .x_label_area_size(36)
         .y_label_area_size(70)
         .build_cartesian_2d(fewest - 0.2..largest + 0.2, 0.0..most * 1.4)?;

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use crate::compare::{Comparison, Verdict};
 use crate::results::{Figure, Run, Subject, median};
 
+/// The figure that says what one hot stock is of many, in turn.
+pub const OF_SPREAD: &str = "of spread";
 /// So many cores may be busy with something else before the page says so: the kernel's own work takes a tenth or two.
 const OTHERS_CORES_MAX: f64 = 0.3;
 
@@ -65,8 +67,12 @@ fn speeds(text: &mut String, run: &Run) {
     for figure in at_max {
         let other = |measure: &str| run.figure(&Subject { measure: measure.to_owned(), ..figure.subject.clone() });
         let Subject { scenario, store, program, measure, .. } = &figure.subject;
-        let ratio = other("of the ceiling")
-            .map(|ratio| format!("**{:.2}** ({:.2} to {:.2})", ratio.median(), ratio.min(), ratio.max()));
+        let ratio = |measure| {
+            let ratio = other(measure)?;
+            Some(format!("**{:.2}** ({:.2} to {:.2})", ratio.median(), ratio.min(), ratio.max()))
+        };
+        let of_spread = ratio(OF_SPREAD).map(|ratio| format!("; {ratio} of spread"));
+        let ratio = ratio("of the ceiling").unwrap_or_default() + &of_spread.unwrap_or_default();
         line(
             text,
             format!(
@@ -74,7 +80,7 @@ fn speeds(text: &mut String, run: &Run) {
                 whole(figure.median()),
                 whole(figure.min()),
                 whole(figure.max()),
-                ratio.unwrap_or_default(),
+                ratio,
                 other("processor time").map_or(String::new(), |time| format!("{:.1}", time.median())),
                 other("generator").map_or(String::new(), |cores| format!("{:.2}", cores.median())),
             ),

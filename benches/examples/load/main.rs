@@ -34,6 +34,7 @@ Usage: load [--scenarios read,spread,…] [--stores sqlite,jsonl] [--rounds 5] [
 
 Without --compare it is compared with the newest run in --out, or else in benches/results.";
 
+const STORES: [&str; 2] = ["sqlite", "jsonl"];
 /// What is kept under version control.
 const KEPT: &str = "benches/results";
 
@@ -61,9 +62,11 @@ fn run() -> Result<(), Box<dyn Error>> {
     if let Some(unknown) = scenarios.iter().find(|name| !all.contains(&name.as_str())) {
         return Err(format!("{unknown} is no scenario; there are {}", all.join(", ")).into());
     }
-    let stores = list(&flags.value("--stores", "sqlite,jsonl".to_owned()));
-    let stores: Vec<&'static str> =
-        ["sqlite", "jsonl"].into_iter().filter(|store| stores.iter().any(|given| given == store)).collect();
+    let stores = list(&flags.value("--stores", STORES.join(",")));
+    let stores: Vec<&'static str> = stores
+        .iter()
+        .map(|given| STORES.into_iter().find(|store| store == given).ok_or(format!("{given} is no event store")))
+        .collect::<Result<_, _>>()?;
     let growth_events = list(&flags.value("--growth", "10000,100000,1000000,5000000".to_owned()));
     let baskets = flags.value("--baskets", PathBuf::from("data/samples/baskets.csv"));
     let settings = Settings {
@@ -86,17 +89,27 @@ fn run() -> Result<(), Box<dyn Error>> {
         settings,
         ..Run::default()
     };
-    let mut bench = Bench::new(&mut run, &work)?;
-    for name in &scenarios {
-        match (name.as_str(), SCENARIOS.iter().find(|scenario| scenario.name == *name)) {
-            (_, Some(scenario)) => scenario::run(&mut bench, scenario, &stores)?,
-            ("baskets", None) => replay::run(&mut bench, &baskets, &stores)?,
-            _ => growth::run(&mut bench, &stores)?,
-        }
-    }
+    measure(&mut Bench::new(&mut run, &work)?, &scenarios, &baskets, &stores)
+        .inspect_err(|_| eprintln!("load: what the programs have said is in {}", work.display()))?;
     fs::remove_dir_all(&work)?;
     run.took_s = start.elapsed().as_secs_f64().round();
     publish(&run, earlier.as_ref(), &out)
+}
+
+fn measure(
+    bench: &mut Bench<'_>,
+    scenarios: &[String],
+    baskets: &Path,
+    stores: &[&'static str],
+) -> Result<(), Box<dyn Error>> {
+    for name in scenarios {
+        match (name.as_str(), SCENARIOS.iter().find(|scenario| scenario.name == *name)) {
+            (_, Some(scenario)) => scenario::run(bench, scenario, stores)?,
+            ("baskets", None) => replay::run(bench, baskets, stores)?,
+            _ => growth::run(bench, stores)?,
+        }
+    }
+    Ok(())
 }
 
 fn list(given: &str) -> Vec<String> {

@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 use inventory_benches::compare::RATE;
 use inventory_benches::generator::Pace;
 use inventory_benches::program::Kind;
+use inventory_benches::report::OF_SPREAD;
 use inventory_benches::requests::{self, BATCH_COMMANDS_MAX, InTurn};
 use inventory_benches::results::{Better, Curve, Subject, median};
 
@@ -19,6 +20,8 @@ pub(crate) struct Scenario {
     /// Whether it is run on each event store, or on the default one alone.
     is_for_each_store: bool,
     ceiling: Option<Ceiling>,
+    /// The same over many stocks, where it is on one: what a hot item costs.
+    spread: Option<fn(u64) -> InTurn>,
     /// Commands in a request, where they are batches.
     batch: Option<u64>,
     /// The requests over so many stocks.
@@ -40,6 +43,7 @@ pub(crate) const SCENARIOS: [Scenario; 6] = [
         connections: 32,
         is_for_each_store: false,
         ceiling: Some(Ceiling::BareActix),
+        spread: None,
         batch: None,
         requests: requests::levels,
     },
@@ -48,6 +52,7 @@ pub(crate) const SCENARIOS: [Scenario; 6] = [
         connections: 128,
         is_for_each_store: true,
         ceiling: Some(Ceiling::OneWriter),
+        spread: None,
         batch: None,
         requests: requests::reserves,
     },
@@ -56,6 +61,7 @@ pub(crate) const SCENARIOS: [Scenario; 6] = [
         connections: 128,
         is_for_each_store: true,
         ceiling: Some(Ceiling::OneWriter),
+        spread: Some(requests::reserves),
         batch: None,
         requests: |_| requests::reserves(1),
     },
@@ -64,6 +70,7 @@ pub(crate) const SCENARIOS: [Scenario; 6] = [
         connections: 64,
         is_for_each_store: false,
         ceiling: None,
+        spread: None,
         batch: None,
         requests: requests::mixed,
     },
@@ -72,6 +79,7 @@ pub(crate) const SCENARIOS: [Scenario; 6] = [
         connections: 64,
         is_for_each_store: true,
         ceiling: None,
+        spread: None,
         batch: None,
         requests: |stocks| requests::orders(stocks, 10),
     },
@@ -80,6 +88,7 @@ pub(crate) const SCENARIOS: [Scenario; 6] = [
         connections: 2,
         is_for_each_store: true,
         ceiling: Some(Ceiling::RawInserts),
+        spread: None,
         batch: Some(BATCH_COMMANDS_MAX),
         requests: requests::batches_of_reserves,
     },
@@ -101,6 +110,7 @@ pub(crate) fn run(bench: &mut Bench<'_>, scenario: &Scenario, stores: &[&'static
         name: scenario.name,
         connections: scenario.connections,
         ceiling: scenario.ceiling,
+        spread: scenario.spread.map(|spread| spread(stocks)),
         batch: scenario.batch,
         requests: (scenario.requests)(stocks),
         stock_up: requests::stock_up(stocks),
@@ -113,6 +123,7 @@ pub(crate) struct CustomLoad {
     name: &'static str,
     connections: usize,
     ceiling: Option<Ceiling>,
+    spread: Option<InTurn>,
     batch: Option<u64>,
     requests: InTurn,
     stock_up: InTurn,
@@ -121,7 +132,7 @@ pub(crate) struct CustomLoad {
 impl CustomLoad {
     /// A load of single requests without a ceiling.
     pub(crate) fn new(name: &'static str, connections: usize, requests: InTurn, stock_up: InTurn) -> Self {
-        Self { name, connections, ceiling: None, batch: None, requests, stock_up }
+        Self { name, connections, ceiling: None, spread: None, batch: None, requests, stock_up }
     }
 
     pub(crate) fn run(&self, bench: &mut Bench<'_>, store: &'static str) -> Result<(), Box<dyn Error>> {
@@ -151,6 +162,13 @@ impl CustomLoad {
             if let Some(ceiling) = self.ceiling {
                 let most = self.ceiling_round(bench, store, ceiling)?;
                 bench.add(&of_service, "of the ceiling", "", Better::Higher, done / most);
+            }
+            if let Some(spread) = &self.spread {
+                let service = bench.start_stocked(store, &self.stock_up)?;
+                let (pace, mut requests) = (Pace::WhenAnswered, spread.clone());
+                let beside = bench.load(&of_service, &service, self.connections, pace, time, &mut requests)?;
+                Bench::stop(service)?;
+                bench.add(&of_service, OF_SPREAD, "", Better::Higher, speed / beside.outcome.granted_per_second());
             }
         }
         Ok(median(&speeds))
