@@ -1,0 +1,329 @@
+//! Appending to a store through a fault: what was told, and whether it holds.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use inventory_application::ports::{
+    AppendGroup, AppendKey, AppendOutcome, Clock, ExpectedVersion, Metadata, NewEvent, Snapshot, StoreError,
+    StreamAppend,
+};
+use inventory_application::testing::ManualClock;
+use inventory_application::{EventId, StreamId};
+use inventory_domain::inventory::Event;
+use inventory_domain::{ProductId, Quantity, Reason, StockId, StoreId, Timestamp};
+use tokio::runtime::Runtime;
+
+use crate::disk::Disk;
+use crate::fault::{Aim, How};
+use crate::stores::{Backend, Opened};
+use crate::told::{Asked, Fate, check, folded, read_all};
+
+/// Batches of a run that are acknowledged or unknown in the end.
+const BATCHES: u64 = 12;
+
+/// Before this one the store is closed and opened again.
+const REOPENS_BEFORE: u64 = 5;
+
+/// Before this one more than a day goes by.
+const DAY_BEFORE: u64 = 9;
+
+/// What every clock shows at first.
+const START_MS: i64 = 1_764_072_000_000;
+
+/// How often something that is refused is asked for again before the disk is healed.
+const REFUSALS_BEFORE_HEALING: u32 = 2;
+
+/// How often something is tried.
+const TRIES_MAX: u32 = 400;
+
+/// A run, as far as it has come.
+pub struct Run<'a> {
+    backend: &'a dyn Backend,
+    folder: &'a Path,
+    disk: Arc<Disk>,
+    clock: Arc<ManualClock>,
+    runtime: Runtime,
+    opened: Option<Opened>,
+    /// What was asked for so far.
+    pub asked: Vec<Asked>,
+    refusals: u32,
+}
+
+impl<'a> Run<'a> {
+    /// A run on the disk over `folder`, that has not begun yet.
+    #[must_use]
+    pub fn new(backend: &'a dyn Backend, folder: &'a Path, disk: &Arc<Disk>) -> Self {
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(START_MS)));
+        let runtime = runtime();
+        Self { backend, folder, disk: Arc::clone(disk), clock, runtime, opened: None, asked: Vec::new(), refusals: 0 }
+    }
+
+    /// Appends all batches, through whatever the disk does, and closes the store.
+    ///
+    /// # Errors
+    ///
+    /// What the store did wrong.
+    pub fn go(&mut self) -> Result<(), String> {
+        self.open()?;
+        for number in 0..BATCHES {
+            if number == REOPENS_BEFORE {
+                self.opened = None;
+                self.open()?;
+            }
+            self.clock.set(Timestamp::from_millis(START_MS + hours(number) * 3_600_000));
+            self.append(number)?;
+            if number % 4 == 1 {
+                self.keep_snapshot()?;
+            }
+        }
+        self.check_now("at the end")?;
+        self.opened = None;
+        Ok(())
+    }
+
+    /// Sets the run's clock.
+    pub fn go_to(&self, now: Timestamp) {
+        self.clock.set(now);
+    }
+
+    /// What time it is in the run.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Opens what is in `folder`, checks it by `fate`, goes on there by a batch, and opens and checks it once more.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong.
+    pub fn check_in(&self, folder: &Path, fate: impl Fn(usize) -> Fate) -> Result<(), String> {
+        let mut asked = self.asked.clone();
+        let open = || self.backend.open(folder, &self.clock).map_err(|error| format!("it can't be opened: {error}"));
+        let opened = open()?;
+        self.runtime.block_on(async {
+            check(&opened, &asked, &fate, self.now()).await?;
+            let groups = groups(&opened, 999, 0, self.now()).await.map_err(|error| format!("{error:?}"))?;
+            let outcome = opened.events.append(Arc::clone(&groups)).await;
+            if !outcome.as_ref().is_ok_and(|outcomes| all_appended(outcomes)) {
+                return Err(format!("it doesn't go on: {outcome:?}"));
+            }
+            asked.push(Asked { groups, fate: Fate::There, at: self.now() });
+            Ok(())
+        })?;
+        drop(opened);
+        let opened = open()?;
+        let last = asked.len() - 1;
+        let fate = |number| if number == last { Fate::There } else { fate(number) };
+        self.runtime.block_on(check(&opened, &asked, fate, self.now()))
+    }
+
+    /// Opens the store; where that fails, once more when nothing fails any more.
+    fn open(&mut self) -> Result<(), String> {
+        let first = self.backend.open(self.folder, &self.clock);
+        let opened = match first {
+            Err(_) if self.disk.has_failed() => {
+                self.disk.heal();
+                self.backend.open(self.folder, &self.clock)
+            }
+            other => other,
+        };
+        self.opened = Some(opened.map_err(|error| format!("it can't be opened: {error}"))?);
+        Ok(())
+    }
+
+    fn opened(&self) -> Result<&Opened, String> {
+        self.opened.as_ref().ok_or_else(|| "it is closed".to_owned())
+    }
+
+    fn append(&mut self, number: u64) -> Result<(), String> {
+        let mut unknown_since = None;
+        for number_of_try in 0..TRIES_MAX {
+            let (was_broken, before) = (self.is_broken(), self.disk.steps());
+            let groups = self.groups(number, number_of_try)?;
+            let opened = self.opened()?;
+            let outcome = self.runtime.block_on(opened.events.append(Arc::clone(&groups)));
+            let is_poisoned = Arc::clone(&opened.is_poisoned);
+            let mut asked = Asked { groups, fate: Fate::NotThere, at: self.now() };
+            match outcome {
+                Ok(outcomes) => {
+                    if !all_appended(&outcomes) {
+                        return Err(format!("batch {number} came to {outcomes:?}"));
+                    }
+                    if was_broken {
+                        return Err(format!("batch {number} was acknowledged on a disk that takes nothing"));
+                    }
+                    let after = self.disk.mark(self.asked.len() as u64);
+                    asked.fate = Fate::There;
+                    self.asked.push(asked);
+                    if let Some(since) = unknown_since
+                        && !self.backend.has_repaired(&self.disk.trace(), since, after)
+                    {
+                        return Err(format!("batch {number} was acknowledged after a failure and before its repair"));
+                    }
+                    if is_poisoned() {
+                        return Err(format!("batch {number} was acknowledged by a poisoned writer"));
+                    }
+                    return Ok(());
+                }
+                Err(StoreError::OutcomeUnknown(_)) => {
+                    asked.fate = Fate::WholeOrNot;
+                    self.asked.push(asked);
+                    // A full disk may have room for a repair.
+                    if self.disk.lasting() == Some(How::Breaks) && !is_poisoned() {
+                        return Err(format!("the writer is not poisoned after batch {number}"));
+                    }
+                    unknown_since = Some(before);
+                    self.refused()?;
+                }
+                Err(StoreError::Unavailable(_)) => {
+                    self.asked.push(asked);
+                    self.refused()?;
+                }
+                Err(StoreError::Damaged(damage)) => return Err(format!("batch {number}: {damage}")),
+            }
+        }
+        Err(format!("batch {number}: it doesn't get over it"))
+    }
+
+    /// Whether the disk takes nothing at the moment.
+    fn is_broken(&self) -> bool {
+        self.disk.lasting().is_some()
+    }
+
+    /// Readers go on after a refusal, and see what was told; the disk is healed after some.
+    fn refused(&mut self) -> Result<(), String> {
+        self.check_now("after a refusal")?;
+        self.refusals += 1;
+        if self.refusals > REFUSALS_BEFORE_HEALING {
+            self.disk.heal();
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// What readers see is what was told so far. Looking up keys is the writer's: only where that is sound.
+    fn check_now(&self, when: &str) -> Result<(), String> {
+        let opened = self.opened()?;
+        let log = self.retried(|| self.runtime.block_on(read_all(opened)))?;
+        let shown: HashSet<u128> = log.iter().map(|event| event.event_id.0.as_u128()).collect();
+        for (number, asked) in self.asked.iter().enumerate() {
+            let all: Vec<u128> = asked
+                .groups
+                .iter()
+                .flat_map(|group| &group.streams)
+                .flat_map(|part| &part.events)
+                .map(|event| event.event_id.0.as_u128())
+                .collect();
+            let there = all.iter().filter(|id| shown.contains(id)).count();
+            let is_right = match asked.fate {
+                Fate::There => there == all.len(),
+                Fate::NotThere => there == 0,
+                Fate::WholeOrNot => there == 0 || there == all.len(),
+            };
+            if !is_right {
+                return Err(format!(
+                    "{when}: of batch {number} ({:?}), {there} of {} events are shown",
+                    asked.fate,
+                    all.len()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// A read may fail once where reads are what fails; else never.
+    fn retried<T>(&self, read: impl Fn() -> Result<T, String>) -> Result<T, String> {
+        match read() {
+            Err(_) if self.disk.aim() == Some(Aim::Reads) && self.disk.has_failed() => read(),
+            other => other,
+        }
+    }
+
+    fn groups(&self, number: u64, number_of_try: u32) -> Result<Arc<Vec<AppendGroup>>, String> {
+        let opened = self.opened()?;
+        self.retried(|| {
+            let groups = self.runtime.block_on(groups(opened, number, number_of_try, self.now()));
+            groups.map_err(|error| format!("it can't be loaded before batch {number}: {error:?}"))
+        })
+    }
+
+    fn keep_snapshot(&self) -> Result<(), String> {
+        let opened = self.opened()?;
+        self.retried(|| {
+            self.runtime.block_on(async {
+                let loaded = opened.events.load(vec![stock(1).into()]).await.map_err(|error| format!("{error:?}"))?;
+                let loaded = &loaded[0];
+                let snapshot = Snapshot { stock_id: stock(1), position: loaded.position, inventory: folded(loaded) };
+                // Not keeping one changes no answer, which is checked in the end.
+                drop(opened.events.keep_snapshots(vec![snapshot]).await);
+                Ok(())
+            })
+        })
+    }
+}
+
+/// A runtime of one thread, beside those that wait for the disk.
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+fn hours(number: u64) -> i64 {
+    let hour = i64::try_from(number / 2).unwrap_or(0);
+    if number >= DAY_BEFORE { hour + 40 } else { hour }
+}
+
+fn all_appended(outcomes: &[AppendOutcome]) -> bool {
+    outcomes.iter().all(|outcome| matches!(outcome, AppendOutcome::Appended { position: Some(_) }))
+}
+
+fn stock(number: u64) -> StockId {
+    StockId { product_id: ProductId::from_u128(number.into()), store_id: StoreId::from_u128(7) }
+}
+
+/// A batch of two groups or three: a keyed one over two stocks, one on a new stock, and once one that is long.
+async fn groups(
+    opened: &Opened,
+    number: u64,
+    number_of_try: u32,
+    now: Timestamp,
+) -> Result<Arc<Vec<AppendGroup>>, StoreError> {
+    let (first, second, third) = (stock(1), stock(2 + number % 3), stock(100 + number));
+    let long = (number == 3).then(|| stock(50));
+    let streams: Vec<StreamId> = [first, second, third].into_iter().chain(long).map(StreamId::from).collect();
+    let loaded = opened.events.load(streams).await?;
+    let version = |place: usize| loaded[place].version;
+    let mut next_id = (u128::from(number) << 64) | (u128::from(number_of_try) << 32);
+    let mut events = |count: u64| -> Vec<NewEvent> {
+        (0..count)
+            .map(|_| {
+                next_id += 1;
+                let reason = Reason::new(&"delivery ".repeat(20)).expect("a reason");
+                let event = Event::StockAdded { quantity: Quantity::new(1).expect("a quantity"), reason };
+                NewEvent { event_id: EventId(uuid::Uuid::from_u128(next_id)), event: event.into() }
+            })
+            .collect()
+    };
+    let mut part = |stock_id: StockId, version: u64, count: u64| StreamAppend {
+        stream: stock_id.into(),
+        expected: ExpectedVersion::of(version),
+        events: events(count),
+    };
+    let mut id = [7; 16];
+    id[..8].copy_from_slice(&number.to_be_bytes());
+    id[8..12].copy_from_slice(&number_of_try.to_be_bytes());
+    let key = AppendKey { append_id: id, request_hash: [1; 16], result: Some(id.to_vec()) };
+    let mut groups = vec![
+        (Some(key), vec![part(first, version(0), 2), part(second, version(1), 1)]),
+        (None, vec![part(third, version(2), 1)]),
+    ];
+    if let Some(long) = long {
+        groups.push((None, vec![part(long, version(3), 130)]));
+    }
+    let metadata = Arc::new(Metadata::default());
+    let group = |(key, streams)| AppendGroup { key, streams, recorded_at: now, metadata: Arc::clone(&metadata) };
+    Ok(Arc::new(groups.into_iter().map(group).collect()))
+}

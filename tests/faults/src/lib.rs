@@ -1,0 +1,27 @@
+//! A disk that fails when it is told to, and forgets what was not synced, for tests of the event stores.
+//!
+//! A [`Disk`] stands over a folder. What is done there goes through it: it counts, has the n-th operation fail, and writes
+//! down what was done. From that, [`PowerCut`] tells what would be left if the power had gone at any moment: kill tests keep the
+//! page cache, so they don't notice a missing sync. `SQLite` reaches the disk by [`vfs`], the journal by its own file layer.
+//!
+//! In reading order: [`fault`] (what fails, and how), [`trace`] (what was done), [`disk`], [`power_cut`] (what is left), [`vfs`]; then
+//! what the stores are put through: [`stores`], [`told`] (what they said, and whether it holds), [`appends`] (the work), [`campaign`]
+//! (the work again and again, with another fault each time).
+#![allow(clippy::missing_panics_doc, reason = "for tests, which fail so")]
+
+pub mod appends;
+pub mod campaign;
+pub mod disk;
+pub mod fault;
+pub mod power_cut;
+pub mod stores;
+pub mod told;
+pub mod trace;
+pub mod vfs;
+
+pub use campaign::{Scope, fail_every_change, fail_every_read, lose_power_everywhere};
+pub use disk::Disk;
+pub use fault::{Aim, Fault, How, Problem};
+pub use power_cut::{PowerCut, Survival};
+pub use stores::{Backend, Opened};
+pub use trace::{Change, Entry, FileId, Trace};
