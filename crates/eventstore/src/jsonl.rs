@@ -132,6 +132,7 @@ impl JsonlEventStore {
         }
         fs::create_dir_all(&log)?;
         files.sync_folder(&events)?;
+        files.sync_folder(&folder.file(""))?; // The folder itself has to outlast a power cut, too.
         let dropped = recovered.dropped.clone();
         let (journal, index) = Journal::open(&log, files, settings.segment_bytes, clock, recovered)?;
         let snapshots = Snapshots::open(events.join("snapshots"), settings.closed_reservations_remembered)?;
