@@ -24,7 +24,6 @@ mod snapshots;
 mod stream_files;
 mod writer;
 
-use std::fs;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -98,7 +97,7 @@ impl JsonlEventStore {
         settings: &JsonlSettings,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, JsonlOpenError> {
-        Self::open_with(folder, settings, clock, None, Box::new(RealFiles))
+        Self::open_with(folder, settings, clock, None, Arc::new(RealFiles))
     }
 
     /// Opens the store as [`JsonlEventStore::open`] does, unless it lacks events that were `seen`; then nothing is changed.
@@ -112,7 +111,7 @@ impl JsonlEventStore {
         clock: Arc<dyn Clock>,
         seen: Option<&Seen>,
     ) -> Result<Arc<Self>, JsonlOpenError> {
-        Self::open_with(folder, settings, clock, seen, Box::new(RealFiles))
+        Self::open_with(folder, settings, clock, seen, Arc::new(RealFiles))
     }
 
     fn open_with(
@@ -120,22 +119,22 @@ impl JsonlEventStore {
         settings: &JsonlSettings,
         clock: Arc<dyn Clock>,
         seen: Option<&Seen>,
-        files: Box<dyn Files>,
+        files: Arc<dyn Files>,
     ) -> Result<Arc<Self>, JsonlOpenError> {
         let events = folder.file(FOLDER);
         let log = events.join("log");
         // Nothing is changed before it is known that nothing is lost.
-        let recovered = recovery::recover(&log)?;
+        let recovered = recovery::recover(&log, &*files)?;
         let written = stream_files::written(&events);
         for seen in seen.into_iter().chain(&written) {
             seen.check(&log, recovered.index.head)?;
         }
-        fs::create_dir_all(&log)?;
+        files.make_folders(&log)?;
         files.sync_folder(&events)?;
         files.sync_folder(&folder.file(""))?; // The folder itself has to outlast a power cut, too.
         let dropped = recovered.dropped.clone();
-        let (journal, index) = Journal::open(&log, files, settings.segment_bytes, clock, recovered)?;
-        let snapshots = Snapshots::open(events.join("snapshots"), settings.closed_reservations_remembered)?;
+        let (journal, index) = Journal::open(&log, Arc::clone(&files), settings.segment_bytes, clock, recovered)?;
+        let snapshots = Snapshots::open(events.join("snapshots"), files, settings.closed_reservations_remembered)?;
         let (announce, appended) = watch::channel(journal.head());
         let is_poisoned = Arc::new(AtomicBool::new(false));
         let (jobs, inbox) = mpsc::channel(settings.writer_queue_batches_max);

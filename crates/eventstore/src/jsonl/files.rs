@@ -1,17 +1,31 @@
-//! What the journal asks of the file system, so that tests can have it fail.
+//! What the store asks of the file system, so that tests can have it fail.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
-/// Makes and names files.
-pub(super) trait Files: Send {
+/// Makes, names and opens files.
+pub(super) trait Files: Send + Sync {
     /// A new file of `bytes` zeros, for writing; an older one of the same name is gone.
     fn create(&self, path: &Path, bytes: u64) -> io::Result<Box<dyn JournalFile>>;
 
     /// An existing file, for writing.
     fn open(&self, path: &Path) -> io::Result<Box<dyn JournalFile>>;
+
+    /// An existing file, for reading.
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn ReadFile>>;
+
+    /// All that is in a file.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// The names in a folder.
+    fn names(&self, path: &Path) -> io::Result<Vec<OsString>>;
+
+    /// Makes a folder, and those above it.
+    fn make_folders(&self, path: &Path) -> io::Result<()>;
 
     /// Gives a file its final name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
@@ -29,6 +43,15 @@ pub(super) trait JournalFile: Send {
     fn sync(&self) -> io::Result<()>;
 }
 
+/// A file that is read, by many at a time.
+pub(super) trait ReadFile: Send + Sync {
+    /// Fills `buffer` with what stands at `offset`.
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// How many bytes it has.
+    fn length(&self) -> io::Result<u64>;
+}
+
 /// The file system itself.
 pub(super) struct RealFiles;
 
@@ -41,6 +64,22 @@ impl Files for RealFiles {
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn JournalFile>> {
         Ok(Box::new(RealFile(OpenOptions::new().write(true).open(path)?)))
+    }
+
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn ReadFile>> {
+        Ok(Arc::new(RealFile(File::open(path)?)))
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        fs::read(path)
+    }
+
+    fn names(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        fs::read_dir(path)?.map(|entry| Ok(entry?.file_name())).collect()
+    }
+
+    fn make_folders(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir_all(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -61,5 +100,15 @@ impl JournalFile for RealFile {
 
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+}
+
+impl ReadFile for RealFile {
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.0.read_exact_at(buffer, offset)
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
     }
 }

@@ -1,12 +1,12 @@
 //! Where everything stands: built by the scan at the start, kept up by the writer, read by everybody.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::sync::Arc;
 
 use inventory_application::{Position, StreamId};
 use inventory_domain::Timestamp;
 
+use super::files::ReadFile;
 use super::line::Place;
 
 /// Every so many versions a stream has a mark, so that a page of a long stream is found without walking all of it.
@@ -19,7 +19,7 @@ const LOG_MARK_EVERY: u64 = 256;
 #[derive(Clone)]
 pub(super) struct Segment {
     pub(super) number: u32,
-    pub(super) file: Arc<File>,
+    pub(super) file: Arc<dyn ReadFile>,
     /// Where what is acknowledged starts, behind the header, and where it ends.
     pub(super) start: u64,
     pub(super) end: u64,

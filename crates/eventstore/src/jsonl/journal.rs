@@ -4,7 +4,6 @@
 //! segment stands that says where the old one ends: what is behind that, the next start ignores.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -35,7 +34,7 @@ static ZEROS: [u8; 65_536] = [0; 65_536];
 /// The journal's end, and all that appending needs to know.
 pub(super) struct Journal {
     folder: PathBuf,
-    files: Box<dyn Files>,
+    files: Arc<dyn Files>,
     segment_bytes: u64,
     clock: Arc<dyn Clock>,
     index: Arc<RwLock<Index>>,
@@ -76,7 +75,7 @@ impl Journal {
     /// Goes on where the scan has ended; where a batch was dropped, zeros are put in its place first.
     pub(super) fn open(
         folder: &Path,
-        files: Box<dyn Files>,
+        files: Arc<dyn Files>,
         segment_bytes: u64,
         clock: Arc<dyn Clock>,
         recovered: Recovered,
@@ -115,7 +114,7 @@ impl Journal {
                 }
                 file.sync()?;
             }
-            let bytes = path.metadata()?.len();
+            let bytes = journal.files.open_to_read(&path)?.length()?;
             journal.open = Some(OpenSegment { file, bytes });
             if let Some((previous, end)) = before {
                 journal.mark_continued(previous, end)?; // The machine may have stopped before it was there.
@@ -299,7 +298,7 @@ impl Journal {
         self.files.sync_folder(&self.folder)?;
         let previous = (self.number, self.end);
         let (start, end) = (line.len() as u64, line.len() as u64);
-        let segment = Segment { number, file: Arc::new(File::open(&path)?), start, end };
+        let segment = Segment { number, file: self.files.open_to_read(&path)?, start, end };
         self.index.write().unwrap_or_else(PoisonError::into_inner).segments.0.push(segment);
         (self.number, self.end) = (number, end);
         self.open = Some(OpenSegment { file, bytes });

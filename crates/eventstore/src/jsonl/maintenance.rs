@@ -8,6 +8,7 @@ use std::sync::Arc;
 use inventory_application::Position;
 use inventory_application::ports::{RecordedEvent, StoreError};
 
+use super::files::RealFiles;
 use super::index::Index;
 use super::reader::read_log;
 use super::recovery::{RecoveryError, recover_beside_a_writer, segment_path};
@@ -35,7 +36,8 @@ impl JsonlEventFile {
     /// [`StoreError::Damaged`] names the file and the line.
     pub fn open(folder: &Path, closed_remembered: usize) -> Result<Self, StoreError> {
         // The snapshots first: the events that they were taken after are in the journal then, whoever goes on writing.
-        let kept = Snapshots::read_only(folder.join("snapshots"), closed_remembered).map_err(unavailable)?;
+        let kept = Snapshots::read_only(folder.join("snapshots"), Arc::new(RealFiles), closed_remembered)
+            .map_err(unavailable)?;
         let snapshots = Arc::new(kept.places());
         let recovered = recover_beside_a_writer(&folder.join("log")).map_err(|error| match error {
             damaged @ RecoveryError::Damaged { .. } => StoreError::Damaged(Box::new(damaged)),

@@ -1,7 +1,5 @@
 //! Reads streams and the log, up to what is acknowledged.
 
-use std::os::unix::fs::FileExt;
-
 use inventory_application::ports::{LoadedStream, PastEvent, RecordedEvent, StoreError};
 use inventory_application::{EventId, Position, StreamId};
 use inventory_domain::{DomainEvent, Timestamp};

@@ -7,18 +7,20 @@
 //! Who reads beside the writer sees the last segment while it changes: the log ends for it where nothing whole was there yet, or
 //! where a segment that was listed goes on in one that wasn't.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use inventory_application::{Position, StreamId};
 use inventory_domain::Timestamp;
 use thiserror::Error;
 
 use super::append_ids::AppendIds;
+use super::files::{Files, RealFiles};
 use super::index::{Index, Segment};
 use super::line::{Commit, Header, Line, Place, mark_of, read, starts};
+
+/// A header is shorter than this.
+const HEADER_BYTES_MAX: usize = 512;
 
 /// The version of the journal's form.
 pub(super) const JOURNAL_VERSION: u32 = 1;
@@ -77,33 +79,34 @@ enum Writer {
 }
 
 /// Reads the journal in `folder`, which nobody else writes; it is empty where there is no folder.
-pub(super) fn recover(folder: &Path) -> Result<Recovered, RecoveryError> {
+pub(super) fn recover(folder: &Path, files: &dyn Files) -> Result<Recovered, RecoveryError> {
     if !folder.exists() {
-        return recover_segments(folder, 0, Writer::Nobody);
+        return recover_segments(folder, files, 0, Writer::Nobody);
     }
-    recover_segments(folder, segment_count(folder)?, Writer::Nobody)
+    recover_segments(folder, files, segment_count(folder, files)?, Writer::Nobody)
 }
 
 /// Reads the journal in `folder`, which somebody else may be writing, as far as it was whole at some moment since the call.
 pub(super) fn recover_beside_a_writer(folder: &Path) -> Result<Recovered, RecoveryError> {
-    recover_segments(folder, segment_count(folder)?, Writer::SomebodyElse)
+    recover_segments(folder, &RealFiles, segment_count(folder, &RealFiles)?, Writer::SomebodyElse)
 }
 
-fn recover_segments(folder: &Path, count: u32, writer: Writer) -> Result<Recovered, RecoveryError> {
+fn recover_segments(folder: &Path, files: &dyn Files, count: u32, writer: Writer) -> Result<Recovered, RecoveryError> {
     let mut recovered = Recovered { index: Index::default(), append_ids: AppendIds::new(), dropped: None };
-    let headers = headers(folder, count)?;
+    let headers = headers(folder, files, count)?;
     for header in &headers {
-        recovered.index.segments.0.push(segment_of(folder, header)?);
+        recovered.index.segments.0.push(segment_of(folder, files, header)?);
     }
     for (place, header) in headers.iter().enumerate() {
-        Scan::new(folder, *header, headers.get(place + 1).copied(), writer)?.run(&mut recovered)?;
+        Scan::new(folder, files, *header, headers.get(place + 1).copied(), writer)?.run(&mut recovered)?;
     }
     Ok(recovered)
 }
 
 /// Each segment's header; each says where the segment before it ends, which has to be within it.
-fn headers(folder: &Path, count: u32) -> Result<Vec<Header>, RecoveryError> {
-    let headers: Vec<Header> = (1..=count).map(|number| read_header(folder, number)).collect::<Result<_, _>>()?;
+fn headers(folder: &Path, files: &dyn Files, count: u32) -> Result<Vec<Header>, RecoveryError> {
+    let headers: Vec<Header> =
+        (1..=count).map(|number| read_header(folder, files, number)).collect::<Result<_, _>>()?;
     match headers.windows(2).find(|pair| pair[1].previous_end > pair[0].bytes) {
         Some(pair) => Err(RecoveryError::Damaged {
             path: segment_path(folder, pair[1].segment),
@@ -116,11 +119,10 @@ fn headers(folder: &Path, count: u32) -> Result<Vec<Header>, RecoveryError> {
 
 /// How many segments there are; none may be missing in between. A folder that is written may be listed with a file and without an
 /// older one, so each is asked for by its name.
-fn segment_count(folder: &Path) -> Result<u32, RecoveryError> {
+fn segment_count(folder: &Path, files: &dyn Files) -> Result<u32, RecoveryError> {
     let failed = |source| RecoveryError::File { path: folder.to_owned(), source };
     let mut count = 0;
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name();
+    for name in files.names(folder).map_err(failed)? {
         let Some(stem) = name.to_str().and_then(|name| name.strip_suffix(".jsonl")) else { continue };
         count = stem.parse::<u32>().ok().filter(|_| stem.len() == 8).unwrap_or(0).max(count);
     }
@@ -130,21 +132,21 @@ fn segment_count(folder: &Path) -> Result<u32, RecoveryError> {
     }
 }
 
-fn segment_of(folder: &Path, header: &Header) -> Result<Segment, RecoveryError> {
+fn segment_of(folder: &Path, files: &dyn Files, header: &Header) -> Result<Segment, RecoveryError> {
     let path = segment_path(folder, header.segment);
-    let file = File::open(&path).map_err(|source| RecoveryError::File { path, source })?;
-    Ok(Segment { number: header.segment, file: Arc::new(file), start: 0, end: 0 })
+    let file = files.open_to_read(&path).map_err(|source| RecoveryError::File { path, source })?;
+    Ok(Segment { number: header.segment, file, start: 0, end: 0 })
 }
 
 /// The header of a segment, which has to fit the file.
-fn read_header(folder: &Path, number: u32) -> Result<Header, RecoveryError> {
+fn read_header(folder: &Path, files: &dyn Files, number: u32) -> Result<Header, RecoveryError> {
     let path = segment_path(folder, number);
     let damaged = |problem: String| RecoveryError::Damaged { path: path.clone(), line: 1, problem };
     let failed = |source| RecoveryError::File { path: path.clone(), source };
-    let mut file = File::open(&path).map_err(failed)?;
-    let length = file.metadata().map_err(failed)?.len();
-    let mut start = Vec::new();
-    file.by_ref().take(512).read_to_end(&mut start).map_err(failed)?;
+    let file = files.open_to_read(&path).map_err(failed)?;
+    let length = file.length().map_err(failed)?;
+    let mut start = vec![0; usize::try_from(length).unwrap_or(usize::MAX).min(HEADER_BYTES_MAX)];
+    file.read_exact_at(&mut start, 0).map_err(failed)?;
     let line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let header = match read(line) {
         Some(Line::Header(header)) if line.len() < start.len() => header,
@@ -164,8 +166,9 @@ fn read_header(folder: &Path, number: u32) -> Result<Header, RecoveryError> {
 }
 
 /// The scan of one segment.
-struct Scan {
+struct Scan<'a> {
     folder: PathBuf,
+    files: &'a dyn Files,
     path: PathBuf,
     number: u32,
     writer: Writer,
@@ -204,14 +207,20 @@ enum Next {
     Damage(&'static str),
 }
 
-impl Scan {
-    fn new(folder: &Path, header: Header, next: Option<Header>, writer: Writer) -> Result<Self, RecoveryError> {
+impl<'a> Scan<'a> {
+    fn new(
+        folder: &Path,
+        files: &'a dyn Files,
+        header: Header,
+        next: Option<Header>,
+        writer: Writer,
+    ) -> Result<Self, RecoveryError> {
         let path = segment_path(folder, header.segment);
-        let bytes = fs::read(&path).map_err(|source| RecoveryError::File { path: path.clone(), source })?;
+        let bytes = files.read(&path).map_err(|source| RecoveryError::File { path: path.clone(), source })?;
         let start = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| end + 1);
         let (folder, number) = (folder.to_owned(), header.segment);
         let (offset, line, batch, batch_line, pending) = (start, 2, start, 2, Vec::new());
-        Ok(Self { folder, path, number, writer, header, next, bytes, offset, line, batch, batch_line, pending })
+        Ok(Self { folder, files, path, number, writer, header, next, bytes, offset, line, batch, batch_line, pending })
     }
 
     fn run(mut self, recovered: &mut Recovered) -> Result<(), RecoveryError> {
@@ -289,9 +298,8 @@ impl Scan {
     /// Goes back to the start of the batch in hand, with what is in the file by now.
     fn read_again(&mut self) -> Result<(), RecoveryError> {
         let failed = |source| RecoveryError::File { path: self.path.clone(), source };
-        let mut file = File::open(&self.path).map_err(failed)?;
-        file.seek(SeekFrom::Start(self.batch as u64)).map_err(failed)?;
-        file.read_exact(&mut self.bytes[self.batch..]).map_err(failed)?;
+        let file = self.files.open_to_read(&self.path).map_err(failed)?;
+        file.read_exact_at(&mut self.bytes[self.batch..], self.batch as u64).map_err(failed)?;
         (self.offset, self.line) = (self.batch, self.batch_line);
         self.pending.clear();
         Ok(())
@@ -402,24 +410,33 @@ pub(super) fn offset32(offset: usize) -> u32 {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 mod tests {
-    use inventory_application::ports::EventStore;
+    use std::fs;
+    use std::sync::Arc;
 
-    use super::super::faults::{group, open_small, stock};
+    use inventory_application::EventId;
+    use inventory_application::ports::{AppendGroup, EventStore, ExpectedVersion, Metadata, NewEvent, StreamAppend};
+    use inventory_application::testing::ManualClock;
+    use inventory_domain::inventory::Event;
+    use inventory_domain::{ProductId, Quantity, Reason, StockId, StoreId};
+    use uuid::Uuid;
+
+    use super::super::{JsonlEventStore, JsonlSettings};
     use super::*;
+    use crate::data_folder::DataFolder;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_segment_that_rolls_over_during_a_scan_beside_the_writer_is_no_damage() {
         let (folder, log) = written(12).await;
-        let count = segment_count(&log).unwrap();
+        let count = segment_count(&log, &RealFiles).unwrap();
         assert!(count > 3, "only {count} segments");
         let mut heads = Vec::new();
         for listed in 1..=count {
-            let seen = recover_segments(&log, listed, Writer::SomebodyElse).unwrap();
+            let seen = recover_segments(&log, &RealFiles, listed, Writer::SomebodyElse).unwrap();
             assert_eq!((seen.index.stream(stock()).version, seen.dropped), (seen.index.head.0, None));
             heads.push(seen.index.head.0);
         }
         assert!(heads.is_sorted() && heads.last() == Some(&24), "{heads:?}");
-        let refused = recover_segments(&log, count - 1, Writer::Nobody).err().unwrap().to_string();
+        let refused = recover_segments(&log, &RealFiles, count - 1, Writer::Nobody).err().unwrap().to_string();
         assert!(refused.contains("which is missing"), "an owner knows of all: {refused}");
         fs::remove_file(segment_path(&log, count)).unwrap();
         let refused = recover_beside_a_writer(&log).err().unwrap().to_string();
@@ -430,11 +447,11 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn what_was_read_before_it_was_written_is_read_again_beside_a_writer() {
         let (_folder, log) = written(3).await;
-        let header = read_header(&log, 1).unwrap();
+        let header = read_header(&log, &RealFiles, 1).unwrap();
         let scanned = |writer| {
             let mut recovered = Recovered { index: Index::default(), append_ids: AppendIds::new(), dropped: None };
-            recovered.index.segments.0.push(segment_of(&log, &header).unwrap());
-            let mut scan = Scan::new(&log, header, None, writer).unwrap();
+            recovered.index.segments.0.push(segment_of(&log, &RealFiles, &header).unwrap());
+            let mut scan = Scan::new(&log, &RealFiles, header, None, writer).unwrap();
             let start = scan.offset;
             scan.bytes[start + 40..start + 200].fill(0); // The first batch is not there yet, the second is.
             scan.run(&mut recovered).map(|()| recovered.index.head.0)
@@ -459,5 +476,25 @@ mod tests {
         store.close().await;
         let log = folder.path().join("events/log");
         (folder, log)
+    }
+
+    fn open_small(folder: &Path) -> Arc<JsonlEventStore> {
+        let settings = JsonlSettings { segment_bytes: 2_000, stream_files: false, ..JsonlSettings::default() };
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(0)));
+        JsonlEventStore::open(Arc::new(DataFolder::open(folder).unwrap()), &settings, clock).unwrap()
+    }
+
+    fn stock() -> StreamId {
+        StreamId::Inventory(StockId { product_id: ProductId::from_u128(1), store_id: StoreId::from_u128(1) })
+    }
+
+    /// Two events that are there together or not at all.
+    fn group(number: u128, version: u64) -> AppendGroup {
+        let event = Event::StockAdded { quantity: Quantity::new(1).unwrap(), reason: Reason::new("delivery").unwrap() };
+        let new = |id: u128| NewEvent { event_id: EventId(Uuid::from_u128(id)), event: event.clone().into() };
+        let events = vec![new(2 * number), new(2 * number + 1)];
+        let streams = vec![StreamAppend { stream: stock(), expected: ExpectedVersion::of(version), events }];
+        let (recorded_at, metadata) = (Timestamp::from_millis(0), Arc::new(Metadata::default()));
+        AppendGroup { key: None, streams, recorded_at, metadata }
     }
 }

@@ -1,10 +1,10 @@
 //! States of long streams, a file each beside the journal. They are a cache: what can't be read, or doesn't fit, is none.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use inventory_application::ports::Snapshot;
 use inventory_application::{EventId, Position, StreamId};
@@ -12,12 +12,14 @@ use inventory_domain::{Inventory, StockId, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::files::Files;
 use crate::event_file::SnapshotPlace;
 use crate::state_codec::{decode_state, encode_state, fingerprint};
 
 /// The snapshots of one folder.
 pub(super) struct Snapshots {
     folder: PathBuf,
+    files: Arc<dyn Files>,
     closed_remembered: usize,
     /// What is there of each stock, oldest first.
     kept: Mutex<HashMap<StockId, Vec<Kept>>>,
@@ -48,24 +50,24 @@ struct Front {
 
 impl Snapshots {
     /// The snapshots in `folder`, which is made if it isn't there.
-    pub(super) fn open(folder: PathBuf, closed_remembered: usize) -> io::Result<Self> {
-        fs::create_dir_all(&folder)?;
-        Self::read_only(folder, closed_remembered)
+    pub(super) fn open(folder: PathBuf, files: Arc<dyn Files>, closed_remembered: usize) -> io::Result<Self> {
+        files.make_folders(&folder)?;
+        Self::read_only(folder, files, closed_remembered)
     }
 
     /// The snapshots in `folder`, if it is there.
-    pub(super) fn read_only(folder: PathBuf, closed_remembered: usize) -> io::Result<Self> {
+    pub(super) fn read_only(folder: PathBuf, files: Arc<dyn Files>, closed_remembered: usize) -> io::Result<Self> {
         if !folder.exists() {
-            return Ok(Self { folder, closed_remembered, kept: Mutex::default() });
+            return Ok(Self { folder, files, closed_remembered, kept: Mutex::default() });
         }
         let mut kept: HashMap<StockId, Vec<Kept>> = HashMap::new();
-        for entry in fs::read_dir(&folder)? {
-            if let Some((stock_id, one)) = entry?.file_name().to_str().and_then(parse_name) {
+        for name in files.names(&folder)? {
+            if let Some((stock_id, one)) = name.to_str().and_then(parse_name) {
                 kept.entry(stock_id).or_default().push(one);
             }
         }
         kept.values_mut().for_each(|all| all.sort_unstable());
-        Ok(Self { folder, closed_remembered, kept: Mutex::new(kept) })
+        Ok(Self { folder, files, closed_remembered, kept: Mutex::new(kept) })
     }
 
     /// Keeps a state, which was taken after this event.
@@ -85,8 +87,8 @@ impl Snapshots {
         bytes.extend(state);
         let path = self.path(snapshot.stock_id, one);
         let unfinished = path.with_extension("new");
-        fs::write(&unfinished, bytes)?;
-        fs::rename(&unfinished, &path)?;
+        self.files.create(&unfinished, 0)?.write_all_at(&bytes, 0)?;
+        self.files.rename(&unfinished, &path)?;
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let all = kept.entry(snapshot.stock_id).or_default();
         if let Err(place) = all.binary_search(&one) {
@@ -141,7 +143,7 @@ impl Snapshots {
     }
 
     fn read(&self, stock_id: StockId, one: Kept) -> Option<(KeptState, EventId)> {
-        let bytes = fs::read(self.path(stock_id, one)).ok()?;
+        let bytes = self.files.read(&self.path(stock_id, one)).ok()?;
         let end = bytes.iter().position(|byte| *byte == b'\n')?;
         let front: Front = serde_json::from_slice(&bytes[..end]).ok()?;
         let state = &bytes[end + 1..];
