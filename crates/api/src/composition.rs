@@ -14,7 +14,7 @@ use inventory_application::ports::{
 use inventory_application::{
     AcknowledgedLevels, CatchUp, CatchUpSettings, CommandLoop, CommandLoopSettings, CommandSender, EventFeed,
     EventFeedSettings, ExpiryProcess, ExpirySettings, HistoryQueries, ListCheckpoints, ListQueries, Position,
-    StockCheckpoints, StockListCheckpoints, StockListQueries, StockQueries,
+    RecentEvents, StockCheckpoints, StockListCheckpoints, StockListQueries, StockQueries,
 };
 use inventory_cache::{CacheSettings, CachedStockViews};
 use inventory_eventstore::{DataFolder, DataFolderError, DroppedBatch, LostEvents, Seen};
@@ -162,7 +162,9 @@ pub async fn compose(settings: &Settings, lines: &Log) -> Result<Services, Compo
     let catch_up = CatchUp::new(Arc::clone(&event_log), catch_up_settings(settings));
     let appended = event_log.appended();
     let (feed, event_feed) = follow(Arc::clone(&event_log), settings, log)?;
-    let runner = ProjectionRunner::new(event_log, Arc::clone(&models), Arc::new(bus), runner_settings(settings));
+    let recent = Arc::new(RecentEvents::new(event_log, settings.projections.recent_events_max));
+    let runner =
+        ProjectionRunner::new(Arc::clone(&recent) as _, Arc::clone(&models), Arc::new(bus), runner_settings(settings));
     let status = runner.status();
     let furthest = status().projections.iter().map(|projection| projection.checkpoint).max().unwrap_or_default();
     Seen { by: path, position: furthest }.check(&files_of(settings).path_in(&settings.data.dir), head)?;
@@ -175,7 +177,7 @@ pub async fn compose(settings: &Settings, lines: &Log) -> Result<Services, Compo
         clock: Arc::new(SystemClock),
         ids: Arc::new(TimeOrderedIds),
         acknowledged: Arc::clone(&acknowledged),
-        listener: commit_bus(Arc::clone(&business_events) as _, Arc::new(feed.clone()), write_spans.as_ref()),
+        listener: commit_bus(recent, Arc::clone(&business_events) as _, Arc::new(feed.clone()), write_spans.as_ref()),
         observer: observers(metrics.commands(), write_spans.as_ref()),
     };
     let (commands, command_loop) = CommandLoop::new(ports, command_loop_settings(settings));
@@ -321,11 +323,12 @@ fn follow(event_log: Arc<dyn EventLog>, settings: &Settings, log: &Logger) -> io
 
 /// Who hears of what was committed.
 fn commit_bus(
+    recent: Arc<dyn CommitListener>,
     business_events: Arc<dyn CommitListener>,
     feed: Arc<dyn CommitListener>,
     write_spans: Option<&Arc<WriteSpans>>,
 ) -> Arc<dyn CommitListener> {
-    let mut listeners = vec![business_events, feed];
+    let mut listeners = vec![recent, business_events, feed];
     listeners.extend(write_spans.map(|spans| Arc::clone(spans) as _));
     Arc::new(CommitBus::new(listeners))
 }

@@ -181,7 +181,7 @@ sections! {
     /// `[read_model]`
     ReadModelSettings { readers_max: u32, reader_wait_ms_max: u64, cache_kib: u32, checkpoint_ms: u64, wal_pages_max: u32, list_rows_max: usize, }
     /// `[projections]`
-    ProjectionSettings { page_events_max: usize, catch_up_page_events_max: usize, linger_ms: u64, poll_ms: u64, retry_delay_ms_max: u64, }
+    ProjectionSettings { page_events_max: usize, catch_up_page_events_max: usize, recent_events_max: usize, linger_ms: u64, poll_ms: u64, retry_delay_ms_max: u64, }
     /// `[resilience]`
     ResilienceSettings {
         failures_to_open: u32,

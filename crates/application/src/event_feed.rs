@@ -28,6 +28,7 @@ use crate::Position;
 use crate::ports::{AppendGroup, CommitListener, CommittedGroup, EventForm, EventLog, StoreError};
 
 pub use self::broadcaster::Broadcaster;
+pub(crate) use self::broadcaster::Handed;
 pub use self::filter::EventFilter;
 pub use self::listener::{Listener, Piece};
 pub use self::pages::{EventPage, EventPages};

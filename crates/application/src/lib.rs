@@ -6,7 +6,7 @@
 //! JSON, HTTP, settings files, logging.
 //!
 //! In reading order: [`stream`], [`ports`], [`command_loop`], [`acknowledged_levels`], [`freshness`] (how
-//! fresh an answer has to be), [`stock_queries`], [`stock_list_queries`], [`list_queries`], [`history_queries`], [`event_feed`] (the log, live), [`expiry`],
+//! fresh an answer has to be), [`stock_queries`], [`stock_list_queries`], [`list_queries`], [`history_queries`], [`event_feed`] (the log, live), [`recent_events`] (its end, in memory), [`expiry`],
 //! [`audit`] (proves a log).
 
 pub mod acknowledged_levels;
@@ -18,6 +18,7 @@ pub mod freshness;
 pub mod history_queries;
 pub mod list_queries;
 pub mod ports;
+pub mod recent_events;
 pub mod stock_list_queries;
 pub mod stock_queries;
 pub mod stream;
@@ -34,6 +35,7 @@ pub use expiry::{ExpiryProcess, ExpirySettings, ExpiryStatus};
 pub use freshness::{CatchUp, CatchUpSettings, Freshness, NotFresh};
 pub use history_queries::{HistoryError, HistoryQueries};
 pub use list_queries::{ListCheckpoints, ListQueries};
+pub use recent_events::RecentEvents;
 pub use stock_list_queries::{StockListCheckpoints, StockListQueries};
 pub use stock_queries::{QueryError, StockCheckpoints, StockQueries, Told};
 pub use stream::{EventId, Position, StreamId};

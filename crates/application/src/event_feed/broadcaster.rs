@@ -140,7 +140,7 @@ fn tell(owners: &mut Vec<Arc<Mailbox>>) {
 }
 
 /// An event on its way to the listeners.
-pub(super) enum Handed<'a> {
+pub(crate) enum Handed<'a> {
     /// As it was read.
     Recorded(&'a RecordedEvent),
     /// As it was committed.
@@ -162,7 +162,7 @@ pub(super) enum Handed<'a> {
 
 impl<'a> Handed<'a> {
     /// The events of a group that stands right behind `before`.
-    fn of_group(group: &'a AppendGroup, before: Position) -> impl Iterator<Item = Self> {
+    pub(crate) fn of_group(group: &'a AppendGroup, before: Position) -> impl Iterator<Item = Self> {
         let all = group.event_count() as u64;
         let events = group.streams.iter().flat_map(|part| {
             let versions = part.expected.version() + 1..;
@@ -200,7 +200,7 @@ impl<'a> Handed<'a> {
     }
 
     /// The event as the log has it.
-    pub(super) fn recorded(&self) -> Cow<'a, RecordedEvent> {
+    pub(crate) fn recorded(&self) -> Cow<'a, RecordedEvent> {
         match *self {
             Self::Recorded(event) => Cow::Borrowed(event),
             Self::Committed { position, stream, version, remaining, new, group } => Cow::Owned(RecordedEvent {
