@@ -7,7 +7,7 @@ use inventory_application::ports::{AppendGroup, AppendOutcome};
 use inventory_application::{Position, StreamId};
 use inventory_domain::Timestamp;
 use lru::LruCache;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::append_ids::AppendIds;
 use super::schema::{MARK_EVERY, stream_to_blob};
@@ -165,6 +165,7 @@ fn append_all(
     now: Timestamp,
 ) -> rusqlite::Result<Vec<AppendOutcome>> {
     let mut tainted = Tainted::default();
+    let mut statements = Statements::prepare(transaction)?;
     let mut moved = Vec::new();
     let mut outcomes = Vec::with_capacity(batch.len());
     for group in batch {
@@ -175,7 +176,7 @@ fn append_all(
                 refused
             }
             None => {
-                let position = insert(transaction, heads, group, &mut moved)?;
+                let position = insert(transaction, heads, &mut statements, group, &mut moved)?;
                 if let Some(key) = &group.key {
                     ids.remember(transaction, key, position, now)?;
                 }
@@ -213,10 +214,34 @@ fn refusal(
     Ok(None)
 }
 
+/// What adds rows, looked up once a batch.
+struct Statements<'a> {
+    event: CachedStatement<'a>,
+    mark: CachedStatement<'a>,
+    stream: CachedStatement<'a>,
+}
+
+impl<'a> Statements<'a> {
+    fn prepare(connection: &'a Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            event: connection.prepare_cached(
+                "INSERT INTO events (position, stream, version, previous, remaining, recorded_at, event_id, type, data, metadata)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?,
+            mark: connection.prepare_cached(
+                "INSERT INTO stream_marks (stream, version, position, recorded_at) VALUES (?1, ?2, ?3, ?4)",
+            )?,
+            stream: connection
+                .prepare_cached("INSERT INTO streams (key, id, version, head) VALUES (?1, ?2, 0, 0)")?,
+        })
+    }
+}
+
 /// Inserts the group's events, and returns where the last one stands.
 fn insert(
     transaction: &Transaction<'_>,
     heads: &mut Heads,
+    statements: &mut Statements<'_>,
     group: &AppendGroup,
     moved: &mut Vec<StreamId>,
 ) -> rusqlite::Result<Option<Position>> {
@@ -233,17 +258,13 @@ fn insert(
             heads.last_key += 1;
             heads.last_key
         });
-        let mut insert = transaction.prepare_cached(
-            "INSERT INTO events (position, stream, version, previous, remaining, recorded_at, event_id, type, data, metadata)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        )?;
         for new in &append.events {
             heads.last_position.0 += 1;
             head.version += 1;
             remaining -= 1;
             heads.data.clear();
             let event_type = encode_event(&new.event, &mut heads.data);
-            insert.execute(params![
+            statements.event.execute(params![
                 heads.last_position.0.cast_signed(),
                 key,
                 head.version.cast_signed(),
@@ -257,18 +278,13 @@ fn insert(
             ])?;
             head.position = heads.last_position;
             if head.version.is_multiple_of(MARK_EVERY) {
-                let mut mark = transaction.prepare_cached(
-                    "INSERT INTO stream_marks (stream, version, position, recorded_at) VALUES (?1, ?2, ?3, ?4)",
-                )?;
                 let (version, position) = (head.version.cast_signed(), head.position.0.cast_signed());
-                mark.execute([key, version, position, group.recorded_at.millis()])?;
+                statements.mark.execute([key, version, position, group.recorded_at.millis()])?;
             }
         }
         last = Some(heads.last_position);
         if head.key.is_none() {
-            let mut add =
-                transaction.prepare_cached("INSERT INTO streams (key, id, version, head) VALUES (?1, ?2, 0, 0)")?;
-            add.execute(params![key, stream_to_blob(append.stream).as_bytes()])?;
+            statements.stream.execute(params![key, stream_to_blob(append.stream).as_bytes()])?;
         }
         head.key = Some(key);
         *heads.of(transaction, append.stream)? = head;
