@@ -1,7 +1,7 @@
 //! The event store on one `SQLite` file.
 //!
 //! One thread writes, and makes each batch durable with one commit (WAL, `synchronous=FULL`); a pool of connections reads.
-//! No index on (stream, version): a stream's row holds its version and its last position, and moves under the write
+//! No index on (stream, version): a stream's head holds its version and its last position, and moves under the write
 //! lock; each event names its stream's previous position. `benches/README.md` has the figures of both layouts.
 //!
 //! In reading order: `schema`, `settings`, `writer` (the thread and its repair), `append` (one batch), `append_ids` (who has

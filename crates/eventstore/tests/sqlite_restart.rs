@@ -124,29 +124,45 @@ async fn snapshots_change_no_answer() {
 }
 
 #[tokio::test]
-async fn a_file_of_version_1_is_brought_up_to_date() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    store.append(Arc::new((0..300).map(added).collect())).await.unwrap();
-    drop(store);
-    let old = rusqlite::Connection::open(folder.path().join("events.db")).unwrap();
-    old.execute_batch(
-        "DROP TABLE stream_marks; DROP TABLE snapshots; DROP TABLE append_id_segments;
+async fn a_file_of_an_earlier_version_is_brought_up_to_date() {
+    let back_to_2 = "ALTER TABLE streams ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
+         ALTER TABLE streams ADD COLUMN head INTEGER NOT NULL DEFAULT 0;
+         UPDATE streams SET (version, head) = (SELECT version, head FROM stream_heads WHERE stream_heads.key = streams.key);
+         DROP TABLE stream_heads;
+         PRAGMA user_version = 2;";
+    let back_to_1 = "DROP TABLE stream_marks; DROP TABLE snapshots; DROP TABLE append_id_segments;
          CREATE TABLE append_ids (prefix INTEGER NOT NULL, append_id BLOB NOT NULL, request_hash BLOB NOT NULL,
             result BLOB NOT NULL, position INTEGER) STRICT;
          CREATE INDEX append_ids_by_prefix ON append_ids (prefix);
-         PRAGMA user_version = 1;",
-    )
-    .unwrap();
-    drop(old);
-    for _ in 0..2 {
+         PRAGMA user_version = 1;";
+    for back in [back_to_2.to_owned(), format!("{back_to_2} {back_to_1}")] {
+        let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path());
-        let page = store.stream_page(stream(), 100, 10).await.unwrap();
-        assert_eq!(page.iter().map(|event| event.version).collect::<Vec<_>>(), (101..=110).collect::<Vec<_>>());
+        store.append(Arc::new((0..300).map(added).collect())).await.unwrap();
+        drop(store);
+        let file = || rusqlite::Connection::open(folder.path().join("events.db")).unwrap();
+        let tables = || -> Vec<String> {
+            let file = file();
+            let mut all = file
+                .prepare("SELECT t.name || ' ' || c.name FROM sqlite_schema t, pragma_table_info(t.name) c ORDER BY 1")
+                .unwrap();
+            all.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+        };
+        let new = tables();
+        file().execute_batch(&back).unwrap();
+        assert_ne!(tables(), new);
+        for round in 0..2 {
+            let store = open(folder.path());
+            let page = store.stream_page(stream(), 100, 10).await.unwrap();
+            assert_eq!(page.iter().map(|event| event.version).collect::<Vec<_>>(), (101..=110).collect::<Vec<_>>());
+            store.append(Arc::new(vec![added(300 + round)])).await.unwrap();
+        }
+        assert_eq!(tables(), new);
+        let count = |table: &str| -> i64 {
+            file().query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+        };
+        assert_eq!((count("stream_marks"), count("stream_heads")), (2, 1));
     }
-    let marks = rusqlite::Connection::open(folder.path().join("events.db")).unwrap();
-    let count: i64 = marks.query_row("SELECT count(*) FROM stream_marks", [], |row| row.get(0)).unwrap();
-    assert_eq!(count, 2);
 }
 
 #[tokio::test]
@@ -164,7 +180,7 @@ async fn nobody_else_opens_the_folder_of_a_store() {
 async fn a_foreign_or_newer_file_is_refused() {
     check_refused("CREATE TABLE somebodys (value TEXT)", "application id 0");
     check_refused("PRAGMA application_id = 7", "application id 7");
-    check_refused("PRAGMA application_id = 0x494e5645; PRAGMA user_version = 3", "tables of version 3");
+    check_refused("PRAGMA application_id = 0x494e5645; PRAGMA user_version = 4", "tables of version 4");
 }
 
 #[tokio::test]

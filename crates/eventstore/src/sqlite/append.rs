@@ -10,7 +10,7 @@ use lru::LruCache;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::append_ids::AppendIds;
-use super::schema::{MARK_EVERY, stream_to_blob};
+use super::schema::{FIND_HEAD, MARK_EVERY, stream_to_blob};
 use crate::event_codec::{MetadataEncoder, encode_event};
 
 /// Why a batch was not appended, and what is known of it.
@@ -78,7 +78,7 @@ impl Heads {
 
     fn of(&mut self, connection: &Connection, stream: StreamId) -> rusqlite::Result<&mut Head> {
         self.by_stream.try_get_or_insert_mut(stream, || {
-            let mut find = connection.prepare_cached("SELECT key, version, head FROM streams WHERE id = ?1")?;
+            let mut find = connection.prepare_cached(FIND_HEAD)?;
             let found = find.query_row([stream_to_blob(stream).as_bytes()], |row| {
                 let (version, position) =
                     (row.get::<_, i64>(1)?.cast_unsigned(), row.get::<_, i64>(2)?.cast_unsigned());
@@ -232,7 +232,7 @@ impl<'a> Statements<'a> {
                 "INSERT INTO stream_marks (stream, version, position, recorded_at) VALUES (?1, ?2, ?3, ?4)",
             )?,
             stream: connection
-                .prepare_cached("INSERT INTO streams (key, id, version, head) VALUES (?1, ?2, 0, 0)")?,
+                .prepare_cached("INSERT INTO streams (key, id) VALUES (?1, ?2)")?,
         })
     }
 }
@@ -295,13 +295,17 @@ fn insert(
 
 /// Moves the row of each stream that has new events, once a batch, and from where it was known to be.
 fn move_streams(transaction: &Transaction<'_>, heads: &mut Heads, moved: &[StreamId]) -> rusqlite::Result<()> {
-    let mut update =
-        transaction.prepare_cached("UPDATE streams SET version = ?2, head = ?3 WHERE key = ?1 AND version = ?4")?;
+    let mut add = transaction.prepare_cached("INSERT INTO stream_heads (key, version, head) VALUES (?1, ?2, ?3)")?;
+    let mut update = transaction
+        .prepare_cached("UPDATE stream_heads SET version = ?2, head = ?3 WHERE key = ?1 AND version = ?4")?;
     for stream in moved {
         let head = heads.of(transaction, *stream)?;
         let stored = std::mem::replace(&mut head.stored_version, head.version).cast_signed();
-        let rows =
-            update.execute(params![head.key, head.version.cast_signed(), head.position.0.cast_signed(), stored])?;
+        let (version, position) = (head.version.cast_signed(), head.position.0.cast_signed());
+        let rows = match stored {
+            0 => add.execute(params![head.key, version, position])?,
+            stored => update.execute(params![head.key, version, position, stored])?,
+        };
         if rows != 1 {
             return Err(rusqlite::Error::StatementChangedRows(rows));
         }

@@ -124,14 +124,16 @@ impl SqliteEventFile {
                 }
             }
         }
-        let mut streams = self.connection.prepare("SELECT key, version, head, id FROM streams")?;
+        let mut streams = self.connection.prepare(
+            "SELECT key, ifnull(version, 0), ifnull(head, 0), id FROM streams FULL JOIN stream_heads USING (key)",
+        )?;
         let mut rows = streams.query([])?;
         while let Some(row) = rows.next()? {
             let (key, version, head): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
             if !of_part(key) {
                 continue;
             }
-            let named = row.get_ref(3)?.as_blob()?;
+            let named = row.get_ref(3)?.as_blob_or_null()?.unwrap_or_default();
             let name =
                 stream_of_blob(named).map_or_else(|| "a stream of no kind".to_owned(), |stream| stream.to_string());
             let actual = heads.remove(&key).unwrap_or_default();

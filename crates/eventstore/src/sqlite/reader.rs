@@ -7,7 +7,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::schema::{stream_of_blob, stream_to_blob};
+use super::schema::{FIND_HEAD, stream_of_blob, stream_to_blob};
 use super::snapshots;
 use crate::event_codec::{CodecError, MetadataDecoder, decode_event, decode_schema_version};
 
@@ -132,7 +132,7 @@ impl Place {
 
 impl End {
     fn of(connection: &Connection, stream: StreamId) -> Result<Option<Self>, ReadError> {
-        let mut find = connection.prepare_cached("SELECT key, version, head FROM streams WHERE id = ?1")?;
+        let mut find = connection.prepare_cached(FIND_HEAD)?;
         let row = |row: &Row<'_>| Ok(Self { key: row.get(0)?, place: Place::of(row.get(1)?, row.get(2)?) });
         Ok(find.query_row([stream_to_blob(stream).as_bytes()], row).optional()?)
     }
