@@ -127,8 +127,8 @@ pub enum LoadError {
     System(#[from] io::Error),
 }
 
-/// How long the generator waits for the next answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the generator waits for the next answer: a disk that others use has been seen to take a minute and a half for one sync.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// Answers that one look at the connections brings, at most.
 const EVENTS_MAX: usize = 1024;
 /// The longest latency that is told from longer ones.

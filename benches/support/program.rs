@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -126,13 +126,19 @@ impl Program {
         self.ready_after
     }
 
+    /// How it has ended, if it has: a broken connection may mean that.
+    #[must_use]
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.process.try_wait().ok().flatten()
+    }
+
     /// Kills it with SIGKILL, and returns its folder.
     ///
     /// # Errors
     ///
     /// When it has ended by itself before.
     pub fn kill(mut self) -> Result<PathBuf, ProgramError> {
-        if let Ok(Some(status)) = self.process.try_wait() {
+        if let Some(status) = self.ended() {
             return Err(ProgramError::NotReady { program: status.to_string(), log: self.end_of_log() });
         }
         Ok(self.folder.clone())

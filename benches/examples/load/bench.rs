@@ -67,7 +67,7 @@ impl<'a> Bench<'a> {
     pub(crate) fn load(
         &mut self,
         subject: &Subject,
-        program: &Program,
+        program: &mut Program,
         connections: usize,
         pace: Pace,
         time: Duration,
@@ -75,7 +75,10 @@ impl<'a> Bench<'a> {
     ) -> Result<Measured, Box<dyn Error>> {
         let (cpu, own, all) = (program.cpu_time()?, cpu_time("self")?, machine_time()?);
         let load = Load { address: program.address(), connections, pace, until: Until::Elapsed(time) };
-        let outcome = generator::run(load, requests)?;
+        let outcome = generator::run(load, requests).map_err(|error| match program.ended() {
+            Some(status) => format!("{} has ended in the middle of a load: {status}", subject.program).into(),
+            None => Box::<dyn Error>::from(error),
+        })?;
         let all = machine_time()?.saturating_sub(all);
         let (cpu, own) = (program.cpu_time()?.saturating_sub(cpu), cpu_time("self")?.saturating_sub(own));
         self.run.others_cores.push(all.saturating_sub(cpu + own).as_secs_f64() / outcome.took.as_secs_f64());

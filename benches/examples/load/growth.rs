@@ -33,7 +33,7 @@ fn at_size(bench: &mut Bench<'_>, store: &'static str, events: u64) -> Result<()
     let (mut running, mut in_the_log) = (None, 0);
     for round in 1..=bench.rounds() {
         eprintln!("growth, {store}, {events} events, round {round} of {}", bench.rounds());
-        let service = match running.take() {
+        let mut service = match running.take() {
             Some(service) if events > SHORT_EVENTS_MAX => service,
             earlier => {
                 earlier.map_or(Ok(()), Bench::stop)?;
@@ -43,7 +43,7 @@ fn at_size(bench: &mut Bench<'_>, store: &'static str, events: u64) -> Result<()
         };
         let time = bench.load_time().min(LOAD_TIME_MAX);
         let (pace, mut reserves) = (Pace::WhenAnswered, requests::reserves(stocks));
-        let measured = bench.load(&subject, &service, CONNECTIONS, pace, time, &mut reserves)?;
+        let measured = bench.load(&subject, &mut service, CONNECTIONS, pace, time, &mut reserves)?;
         service.wait_until_idle()?;
         in_the_log += measured.outcome.granted;
         bench.add(&subject, "answers", "1/s", Better::Higher, measured.outcome.granted_per_second());

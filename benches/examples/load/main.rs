@@ -89,8 +89,9 @@ fn run() -> Result<(), Box<dyn Error>> {
         settings,
         ..Run::default()
     };
-    measure(&mut Bench::new(&mut run, &work)?, &scenarios, &baskets, &stores)
-        .inspect_err(|_| eprintln!("load: what the programs have said is in {}", work.display()))?;
+    measure(&mut Bench::new(&mut run, &work)?, &scenarios, &baskets, &stores).inspect_err(|_| {
+        eprintln!("load: what was measured, and what the programs have said, is in {}", work.display());
+    })?;
     fs::remove_dir_all(&work)?;
     run.took_s = start.elapsed().as_secs_f64().round();
     publish(&run, earlier.as_ref(), &out)
@@ -108,6 +109,7 @@ fn measure(
             ("baskets", None) => replay::run(bench, baskets, stores)?,
             _ => growth::run(bench, stores)?,
         }
+        bench.run.write(bench.work)?; // What is measured isn't lost when the next one fails.
     }
     Ok(())
 }

@@ -146,11 +146,11 @@ impl CustomLoad {
         for round in 1..=bench.rounds() {
             eprintln!("{}, {store}, at full speed, round {round} of {}", self.name, bench.rounds());
             let of_service = subject(self.name, store, "service", "max");
-            let service = bench.start_stocked(store, &self.stock_up)?;
+            let mut service = bench.start_stocked(store, &self.stock_up)?;
             let time = bench.load_time();
             let mut requests = self.requests.clone();
             let measured =
-                bench.load(&of_service, &service, self.connections, Pace::WhenAnswered, time, &mut requests)?;
+                bench.load(&of_service, &mut service, self.connections, Pace::WhenAnswered, time, &mut requests)?;
             Bench::stop(service)?;
             let speed = measured.outcome.granted_per_second();
             speeds.push(speed);
@@ -164,9 +164,9 @@ impl CustomLoad {
                 bench.add(&of_service, "of the ceiling", "", Better::Higher, done / most);
             }
             if let Some(spread) = &self.spread {
-                let service = bench.start_stocked(store, &self.stock_up)?;
+                let mut service = bench.start_stocked(store, &self.stock_up)?;
                 let (pace, mut requests) = (Pace::WhenAnswered, spread.clone());
-                let beside = bench.load(&of_service, &service, self.connections, pace, time, &mut requests)?;
+                let beside = bench.load(&of_service, &mut service, self.connections, pace, time, &mut requests)?;
                 Bench::stop(service)?;
                 bench.add(&of_service, OF_SPREAD, "", Better::Higher, speed / beside.outcome.granted_per_second());
             }
@@ -193,9 +193,10 @@ impl CustomLoad {
             }
         };
         let of_ceiling = subject(self.name, store, name, "max");
-        let program = bench.start(kind)?;
+        let mut program = bench.start(kind)?;
         let (time, mut requests) = (bench.load_time(), self.requests.clone());
-        let measured = bench.load(&of_ceiling, &program, self.connections, Pace::WhenAnswered, time, &mut requests)?;
+        let measured =
+            bench.load(&of_ceiling, &mut program, self.connections, Pace::WhenAnswered, time, &mut requests)?;
         Bench::stop(program)?;
         let speed = measured.outcome.granted_per_second();
         bench.add(&of_ceiling, "answers", "1/s", Better::Higher, speed);
@@ -210,11 +211,11 @@ impl CustomLoad {
             SHARES.iter().map(|(share, _)| (subject(self.name, store, "service", share), None)).collect();
         for round in 1..=bench.rounds() {
             eprintln!("{}, {store}, on the clock, round {round} of {}", self.name, bench.rounds());
-            let service = bench.start_stocked(store, &self.stock_up)?;
+            let mut service = bench.start_stocked(store, &self.stock_up)?;
             for ((share, latencies), (_, part)) in together.iter_mut().zip(SHARES) {
                 let (pace, time) = (Pace::PerSecond(most * part), bench.load_time());
                 let mut requests = self.requests.clone();
-                let outcome = bench.load(share, &service, self.connections, pace, time, &mut requests)?.outcome;
+                let outcome = bench.load(share, &mut service, self.connections, pace, time, &mut requests)?.outcome;
                 service.wait_until_idle()?;
                 for (measure, percentile) in PERCENTILES {
                     let value = milliseconds(outcome.latency.value_at_percentile(percentile));
