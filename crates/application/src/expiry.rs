@@ -139,6 +139,7 @@ impl ExpiryProcess {
                 }
             };
             tokio::select! {
+                biased;
                 () = &mut stop => return,
                 () = pass => (),
             }

@@ -98,6 +98,7 @@ impl Shared {
             }
         };
         tokio::select! {
+            biased;
             Ok(()) = interventions.changed() => (),
             news = appended => match news {
                 Ok(Ok(())) => {
@@ -222,6 +223,7 @@ impl Shared {
 
 async fn unless_stopped(stop: &mut watch::Receiver<bool>, wait: impl Future<Output = ()>) {
     tokio::select! {
+        biased;
         () = wait => (),
         // An error means that nobody can stop it any more; it goes on until it is dropped.
         Ok(_) = stop.wait_for(|is_stopping| *is_stopping) => (),

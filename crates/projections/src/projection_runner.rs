@@ -90,6 +90,7 @@ impl ProjectionRunner {
         let (mut stop, mut lanes) = (pin!(stop), pin!(lanes));
         let mut rebuilds = Box::pin(shared.rebuild_what_is_asked(rebuilds));
         tokio::select! {
+            biased;
             _ = &mut lanes => (),
             () = &mut rebuilds => (), // It never ends.
             () = &mut stop => {
