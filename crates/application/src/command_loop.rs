@@ -82,6 +82,8 @@ pub struct CommandLoop {
     many: Arc<Notify>,
     /// States that are being kept; one lot at a time.
     keeping: Option<JoinHandle<Result<(), StoreError>>>,
+    /// A number that nobody can foretell, for the n-th try.
+    jitter: Box<dyn Fn(u32) -> u64 + Send>,
 }
 
 /// A batch that the store is making durable.
@@ -118,8 +120,16 @@ impl CommandLoop {
             is_deferring: false,
             many,
             keeping: None,
+            jitter: Box::new(|tries| RandomState::new().hash_one(tries)),
         };
         (sender, command_loop)
+    }
+
+    /// The same, with numbers that can be foretold in the place of chance, so that a run can be repeated.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn with_jitter(self, jitter: impl Fn(u32) -> u64 + Send + 'static) -> Self {
+        Self { jitter: Box::new(jitter), ..self }
     }
 
     /// Works until `stop` comes (or every sender is gone), then finishes all that was accepted, and returns.
@@ -299,7 +309,7 @@ impl CommandLoop {
             return Duration::ZERO; // Lost to taint only: nobody else is in the way.
         }
         let most = self.settings.conflict_delay_ms_max.min(1 << tries.min(16));
-        Duration::from_micros(RandomState::new().hash_one(tries) % (most * 1000 + 1))
+        Duration::from_micros((self.jitter)(tries) % (most * 1000 + 1))
     }
 }
 

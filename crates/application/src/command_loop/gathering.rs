@@ -1,6 +1,6 @@
 //! What has to be read before it can be decided on, and who waits for it. Reads run off the loop, many streams in one.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(super) struct Gathering {
     observer: Arc<dyn CommandObserver>,
     reads_max: usize,
     /// Units by one of the streams that they wait for, oldest first.
-    parked: HashMap<StreamId, VecDeque<Unit>>,
+    parked: BTreeMap<StreamId, VecDeque<Unit>>,
     /// Streams that have to be read, with how long to wait before.
     to_load: Vec<(StreamId, Duration)>,
     /// Streams that have to be read, or are being read.
@@ -52,7 +52,7 @@ impl Gathering {
             reservations: Arc::clone(&ports.reservations),
             observer: Arc::clone(&ports.observer),
             reads_max,
-            parked: HashMap::new(),
+            parked: BTreeMap::new(),
             to_load: Vec::new(),
             wanted: HashSet::new(),
             to_recall: VecDeque::new(),
