@@ -6,6 +6,7 @@
 //! (follows the log; [`runner_status`] says how it is, [`projection_control`] asks it to make a read model anew), [`digests`] (the read models as sums, to be compared with a log's).
 
 pub mod digests;
+mod disk_work;
 mod following;
 pub mod low_stock;
 mod model;
@@ -30,6 +31,8 @@ pub mod table;
 pub mod transfers;
 mod values;
 
+#[cfg(feature = "testing")]
+pub use disk_work::Pause;
 pub use projection::{Projection, ProjectionError};
 pub use projection_control::{ControlError, ProjectionControl};
 pub use projection_runner::{ProjectionRunner, ProjectionRunnerSettings};

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use inventory_application::Position;
 use inventory_application::ports::{ChangedStock, EventLog, Projected, ProjectionListener, RecordedEvent};
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
 
 use crate::projection_runner::ProjectionRunnerSettings;
 use crate::runner_status::RunnerStatus;
@@ -90,14 +89,14 @@ impl Shared {
         work: impl FnOnce(&SqliteReadModels) -> T + Send + 'static,
     ) -> Result<T, String> {
         let models = Arc::clone(&self.models);
-        spawn_blocking(move || work(&models)).await.map_err(|error| error.to_string())
+        self.models.disk_work.run(move || work(&models)).await.map_err(|error| error.to_string())
     }
 
     /// Has the write-ahead log taken into the file, where it is time; nobody waits for it.
     pub(crate) fn keep_log_short(&self) {
         let short_log = Arc::clone(&self.models.short_log);
         if short_log.is_due() {
-            drop(spawn_blocking(move || short_log.keep()));
+            self.models.disk_work.start(move || short_log.keep());
         }
     }
 

@@ -14,9 +14,9 @@ use r2d2::Pool;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, Row, TransactionBehavior, params};
 use thiserror::Error;
-use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
+use crate::disk_work::DiskWork;
 use crate::model::{self, Model};
 use crate::page::Page;
 use crate::projection::{Projection, ProjectionError, all};
@@ -72,6 +72,7 @@ pub struct SqliteReadModels {
     pub(crate) short_log: Arc<ShortLog>,
     readers: Pool<SqliteConnectionManager>,
     list_rows_max: usize,
+    pub(crate) disk_work: DiskWork,
 }
 
 /// The connection that writes, and what it writes to.
@@ -102,13 +103,29 @@ impl SqliteReadModels {
     ///
     /// [`OpenError`] when the file can't be used.
     pub fn open(path: &Path, settings: &ReadModelSettings) -> Result<Arc<Self>, OpenError> {
-        Self::open_with(path, settings, all())
+        Self::open_with(path, settings, all(), DiskWork::OnThreads)
+    }
+
+    /// The same, read and written on the thread that asks, between two pauses: on one thread with a seed and simulated time a run can
+    /// be repeated.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] when the file can't be used.
+    #[cfg(feature = "testing")]
+    pub fn open_unthreaded(
+        path: &Path,
+        settings: &ReadModelSettings,
+        pause: crate::disk_work::Pause,
+    ) -> Result<Arc<Self>, OpenError> {
+        Self::open_with(path, settings, all(), DiskWork::Here(pause))
     }
 
     pub(crate) fn open_with(
         path: &Path,
         settings: &ReadModelSettings,
         projections: Vec<Arc<dyn Projection>>,
+        disk_work: DiskWork,
     ) -> Result<Arc<Self>, OpenError> {
         let mut connection = Connection::open(path)?;
         prepare(&connection, settings.cache_kib)?;
@@ -144,6 +161,7 @@ impl SqliteReadModels {
             short_log: Arc::new(short_log),
             readers,
             list_rows_max: settings.list_rows_max,
+            disk_work,
         }))
     }
 
@@ -221,7 +239,7 @@ impl SqliteReadModels {
     ) -> Result<T, ViewError> {
         let readers = self.readers.clone();
         let work = move || -> Result<T, Box<dyn std::error::Error + Send + Sync>> { Ok(read(&*readers.get()?)?) };
-        spawn_blocking(work).await.map_err(|error| ViewError(Box::new(error)))?.map_err(ViewError)
+        self.disk_work.run(work).await.map_err(|error| ViewError(Box::new(error)))?.map_err(ViewError)
     }
 }
 
