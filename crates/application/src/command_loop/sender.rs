@@ -74,6 +74,7 @@ impl CommandSender {
             Waiting { request, queued_at, deadline, tries: 0, recalled: None, reply }
         });
         let waiting: Vec<_> = waiting.collect();
+        drop(replies); // They are the loop's alone: where it ends without an answer, that is the answer.
         self.put(Unit::Many(waiting.into_iter()))?;
         self.many.notify_one();
         Ok(verdicts.await.unwrap_or_else(|_| vec![Err(CommandError::Abandoned); count]))

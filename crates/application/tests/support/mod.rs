@@ -143,6 +143,12 @@ impl Node {
         Ok((transfer.in_transit(), transfer.received(), transfer.cancelled()))
     }
 
+    /// Ends the loop at once, wherever it is.
+    pub fn crash(&self) {
+        let (_, running) = self.stop.lock().unwrap().take().unwrap();
+        running.abort();
+    }
+
     /// Asks the loop to stop; the handle ends when it has.
     pub fn stop(&self) -> JoinHandle<()> {
         let (stop, running) = self.stop.lock().unwrap().take().unwrap();
