@@ -132,6 +132,31 @@ async fn orders_on_two_nodes_never_oversell() {
 }
 
 #[tokio::test]
+async fn a_node_that_knows_a_stock_from_before_an_order_reads_it_again() {
+    let store = SlowStore::over(InMemoryEventStore::shared());
+    let (one, other) = (Node::on(&store), Node::on(&store));
+    other.ask(add(1, 5)).await.unwrap();
+    one.order(1, place(&[(1, 2)])).await.unwrap();
+    // The other one reads the order, and has the stock without it.
+    assert_eq!(other.order(1, order::Command::Commit).await.unwrap(), OrderStatus::Committed);
+    assert_eq!(fold(&store, 1).await.quantity, 3);
+}
+
+#[tokio::test]
+async fn a_node_that_knows_a_stock_from_before_an_order_was_closed_reads_it_again() {
+    let store = SlowStore::over(InMemoryEventStore::shared());
+    let (one, other) = (Node::on(&store), Node::on(&store));
+    one.ask(add(1, 5)).await.unwrap();
+    one.order(1, place(&[(1, 4)])).await.unwrap();
+    other.ask(level(1)).await.unwrap();
+    one.order(1, order::Command::Commit).await.unwrap();
+    one.ask(add(1, 2)).await.unwrap();
+    // For the other one the stock's units are held by an order that has expired; the order, which it reads now, is committed.
+    other.clock.set(Timestamp::from_millis(NOON.millis() + 30 * 60_000));
+    assert_eq!(other.ask(reserve(1, 77, 3)).await.unwrap().level.available(), 0);
+}
+
+#[tokio::test]
 async fn a_dry_run_tells_and_holds_nothing() {
     let store = SlowStore::over(InMemoryEventStore::exclusive());
     let node = Node::on(&store);

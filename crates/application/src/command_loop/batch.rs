@@ -5,7 +5,7 @@ use std::sync::Arc;
 use inventory_domain::{DomainEvent, Inventory, Level, OrderId, StockId, Timestamp};
 use tokio::time::Instant;
 
-use super::deciding::{Draft, Need, Told, Undecided, answer, draft, draft_expiry};
+use super::deciding::{Draft, Need, Told, Undecided, answer, draft, draft_expiry, unclosable};
 use super::remembered::{read_answer, write_answer};
 use super::request::{Answer, CommandError};
 use super::waiting::{Verdict, Waiting};
@@ -145,9 +145,7 @@ impl Batch {
                     Ok(()) => (),
                     Err(Undecided::Needs(needs)) => return Step::Blocked(waiting, needs),
                     Err(Undecided::ExpireFirst(order_id)) => {
-                        let damage = StoreError::Damaged(format!("order {order_id} can't be closed").into());
-                        waiting.answer_at_once(Err(CommandError::Store(damage.into())), &*ports.observer);
-                        return Step::Done;
+                        break unclosable(order_id, &waiting, states, self.clock);
                     }
                 },
             }

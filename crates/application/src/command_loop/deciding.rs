@@ -1,5 +1,7 @@
 //! What a request comes to by the states that the loop holds: drafts of groups, and answers. Nothing is changed here.
 
+use std::sync::Arc;
+
 use inventory_domain::inventory::{self, Command, Rejection};
 use inventory_domain::{DomainEvent, OrderId, ReservationId, StockId, Timestamp, TransferId, order, transfer};
 
@@ -46,39 +48,43 @@ pub(super) enum Undecided {
 
 /// What `waiting` needs that isn't there, as far as that can be told before it is decided.
 pub(super) fn needs(waiting: &Waiting, states: &mut WorkingStates, needs: &mut Vec<Need>) {
-    let mut need = |states: &WorkingStates, stream: StreamId| {
-        if !states.holds(stream) {
-            needs.push(Need::Stream(stream));
+    let ask = &waiting.request.ask;
+    match ask {
+        Ask::Level(stock_id) if states.holds((*stock_id).into()) => (),
+        Ask::Stock { stock_id, command, is_fresh } if let Some(state) = states.get((*stock_id).into()) => {
+            needs.extend(recall_needed(*stock_id, state, command, *is_fresh, waiting.recalled));
         }
-    };
-    match &waiting.request.ask {
-        Ask::Level(stock_id) => need(states, (*stock_id).into()),
-        Ask::Stock { stock_id, command, is_fresh } => match states.get((*stock_id).into()) {
-            None => need(states, (*stock_id).into()),
-            Some(state) => needs.extend(recall_needed(*stock_id, state, command, *is_fresh, waiting.recalled)),
-        },
+        Ask::Level(_) | Ask::Stock { .. } => needs.push(Need::Stream(ask.stream())),
+        Ask::Order { .. } | Ask::Transfer { .. } => {
+            let streams = streams_of(ask, states);
+            needs.extend(streams.into_iter().filter(|stream| !states.holds(*stream)).map(Need::Stream));
+        }
+    }
+}
+
+/// The streams that a request is about, as far as that can be told: its own, and those of the stocks that have a say.
+fn streams_of(ask: &Ask, states: &mut WorkingStates) -> Vec<StreamId> {
+    let mut streams = vec![ask.stream()];
+    match ask {
+        Ask::Level(_) | Ask::Stock { .. } => (),
         Ask::Order { order_id, command, .. } => {
-            need(states, (*order_id).into());
-            let stocks: Vec<StockId> = match (command, states.order(*order_id).and_then(|order| order.placed())) {
-                (order::Command::Place(place), None) => place.lines.iter().map(|line| line.stock_id).collect(),
-                (_, Some(placed)) => placed.lines.iter().map(|line| line.stock_id).collect(),
-                (_, None) => Vec::new(),
+            let lines = match (command, states.order(*order_id).and_then(|order| order.placed())) {
+                (order::Command::Place(place), None) => Some(&place.lines),
+                (_, Some(placed)) => Some(&placed.lines),
+                (_, None) => None,
             };
-            stocks.into_iter().for_each(|stock_id| need(states, stock_id.into()));
+            streams.extend(lines.into_iter().flat_map(|lines| lines.iter().map(|line| StreamId::from(line.stock_id))));
         }
         Ask::Transfer { transfer_id, command } => {
-            need(states, (*transfer_id).into());
             let route = match (command, states.transfer(*transfer_id).and_then(|transfer| transfer.started())) {
                 (transfer::Command::Start(start), None) => Some(start.route),
                 (_, Some(started)) => Some(started.route),
                 (_, None) => None,
             };
-            if let Some(route) = route {
-                need(states, route.from().into());
-                need(states, route.to().into());
-            }
+            streams.extend(route.into_iter().flat_map(|route| [route.from(), route.to()].map(StreamId::from)));
         }
     }
+    streams
 }
 
 /// What the read side has to be asked where the stock may have had the command's reservation and forgotten it.
@@ -211,7 +217,11 @@ fn draft_order(
                 shortfalls.push(Shortfall { stock_id, requested, available });
             }
             Err(Rejection::HeldByExpiredOrder(other)) => return Err(Undecided::ExpireFirst(other)),
-            Err(other) => return Ok(inconsistent(stream, recorded_at, order_id, &other)),
+            Err(other) => {
+                let streams = stocks.into_iter().map(StreamId::from).chain([stream]);
+                let problem = format!("order {order_id} and its stocks don't fit: {other}");
+                return Ok(inconsistent(streams, recorded_at, problem));
+            }
         }
     }
     let verdict = if shortfalls.is_empty() {
@@ -238,11 +248,24 @@ pub(super) fn draft_expiry(
     Ok(draft)
 }
 
-/// An order's line that its stock doesn't know can't be, as both move as one.
-fn inconsistent(stream: StreamId, recorded_at: Timestamp, order_id: OrderId, cause: &Rejection) -> Draft {
-    let damage = StoreError::Damaged(format!("order {order_id} and its stocks don't fit: {cause}").into());
-    let verdict = Err(CommandError::Store(damage.into()));
-    Draft { parts: vec![(stream, Vec::new())], recorded_at, verdict }
+/// What is told where a stock holds units for an expired order that has nothing to expire.
+pub(super) fn unclosable(
+    order_id: OrderId,
+    waiting: &Waiting,
+    states: &mut WorkingStates,
+    recorded_at: Timestamp,
+) -> Draft {
+    let mut streams = streams_of(&waiting.request.ask, states);
+    streams.retain(|stream| *stream != order_id.into());
+    streams.push(order_id.into());
+    inconsistent(streams.into_iter(), recorded_at, format!("order {order_id} can't be closed"))
+}
+
+/// Orders and their stocks move as one, so states that contradict each other can't be; unless another node has moved them since one
+/// was read. So the verdict rests on all of `streams`: where one is out of date, the group conflicts, and all are read again.
+fn inconsistent(streams: impl Iterator<Item = StreamId>, recorded_at: Timestamp, problem: String) -> Draft {
+    let verdict = Err(CommandError::Store(Arc::new(StoreError::Damaged(problem.into()))));
+    Draft { parts: streams.map(|stream| (stream, Vec::new())).collect(), recorded_at, verdict }
 }
 
 /// A transfer's event and that of the stock that it touches; the transfer's own comes last.
