@@ -5,36 +5,124 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use inventory_application::ports::{AppendGroup, AppendOutcome, EventStore, LoadedStream, Snapshot, StoreError};
 use inventory_application::testing::ManualClock;
+use inventory_application::{Position, StreamId};
 use inventory_eventstore::{DataFolder, SqliteEventStore, SqliteSettings};
 use inventory_faults::{
-    Backend, Change, Disk, Entry, Opened, Scope, Trace, fail_every_change, fail_every_read, lose_power_everywhere, vfs,
+    Backend, Change, Disk, Entry, Opened, Scope, Trace, appends, commands, fail_every_change, fail_every_read,
+    lose_power_everywhere, vfs,
 };
 
 #[test]
 fn whatever_change_fails_nothing_acknowledged_is_lost_and_nothing_is_half_there() {
-    let met = fail_every_change(&Sqlite::installed(), Scope::asked_for());
+    let met = fail_every_change(&appends(&Sqlite::installed()), Scope::asked_for()).unwrap();
     assert!(met > 100, "only {met} changes were met");
 }
 
 #[test]
 fn whatever_read_fails_nothing_wrong_is_served() {
-    let met = fail_every_read(&Sqlite::installed(), Scope::asked_for());
+    let met = fail_every_read(&appends(&Sqlite::installed()), Scope::asked_for()).unwrap();
     assert!(met > 100, "only {met} reads were met");
 }
 
 #[test]
 fn whenever_the_power_goes_nothing_acknowledged_is_lost_and_nothing_is_half_there() {
-    let steps = lose_power_everywhere(&Sqlite::installed(), Scope::asked_for(), |_| ()).unwrap();
+    let steps = lose_power_everywhere(&appends(&Sqlite::installed()), Scope::asked_for(), |_| ()).unwrap();
     assert!(steps > 200, "only {steps} steps were made");
+}
+
+#[test]
+fn whatever_change_fails_every_client_was_told_what_is_there() {
+    let met = fail_every_change(&commands(&Sqlite::installed()), Scope::asked_for()).unwrap();
+    assert!(met > 50, "only {met} changes were met");
+}
+
+#[test]
+fn whatever_read_fails_every_client_was_told_what_is_there() {
+    let met = fail_every_read(&commands(&Sqlite::installed()), Scope::asked_for()).unwrap();
+    assert!(met > 50, "only {met} reads were met");
+}
+
+#[test]
+fn whenever_the_power_goes_what_a_client_was_told_is_there() {
+    let steps = lose_power_everywhere(&commands(&Sqlite::installed()), Scope::asked_for(), |_| ()).unwrap();
+    assert!(steps > 100, "only {steps} steps were made");
 }
 
 /// A planted bug: the write-ahead log is never synced.
 #[test]
 fn a_store_whose_syncs_do_nothing_is_seen_to_lose_what_it_acknowledged() {
     let plant = |disk: &Disk| disk.swallow_syncs(|path| path.ends_with("events.db-wal"));
-    let lost = lose_power_everywhere(&Sqlite::installed(), Scope::Short, plant).unwrap_err();
+    let lost = lose_power_everywhere(&appends(&Sqlite::installed()), Scope::Short, plant).unwrap_err();
     assert!(lost.contains("was acknowledged, and 0 of"), "{lost}");
+    let lost = lose_power_everywhere(&commands(&Sqlite::installed()), Scope::Short, plant).unwrap_err();
+    assert!(lost.contains("There"), "{lost}");
+}
+
+/// A planted bug: every connection of the store has `synchronous=NORMAL`, and is told that it is FULL.
+#[test]
+fn a_store_with_synchronous_normal_is_seen_to_lose_what_it_acknowledged() {
+    let lost = lose_power_everywhere(&appends(&Sqlite::installed()), Scope::Short, Disk::have_sqlite_sync_less);
+    let lost = lost.unwrap_err();
+    assert!(lost.contains("was acknowledged, and 0 of"), "{lost}");
+}
+
+/// Planted bugs: a store that calls an unknown outcome nothing, and one that calls it done.
+#[test]
+fn a_store_that_says_too_much_of_a_failed_commit_is_seen_to_be_wrong() {
+    for (says, seen) in [(Says::NothingHappened, "had not happened, and"), (Says::Done, "was acknowledged")] {
+        let wrong = fail_every_change(&appends(&TooSure(Sqlite::installed(), says)), Scope::Short).unwrap_err();
+        assert!(wrong.contains(seen), "{wrong}");
+        fail_every_change(&commands(&TooSure(Sqlite::installed(), says)), Scope::Short).unwrap_err();
+    }
+}
+
+/// A store that never says that it doesn't know.
+struct TooSure<T>(T, Says);
+
+#[derive(Clone, Copy)]
+enum Says {
+    NothingHappened,
+    Done,
+}
+
+impl Backend for TooSure<Sqlite> {
+    fn open(&self, folder: &Path, clock: &Arc<ManualClock>) -> Result<Opened, String> {
+        let opened = self.0.open(folder, clock)?;
+        Ok(Opened { events: Arc::new(TooSure(opened.events, self.1)), ..opened })
+    }
+
+    fn has_repaired(&self, trace: &Trace, from: usize, to: usize) -> bool {
+        self.0.has_repaired(trace, from, to)
+    }
+}
+
+#[async_trait]
+impl EventStore for TooSure<Arc<dyn EventStore>> {
+    async fn append(&self, batch: Arc<Vec<AppendGroup>>) -> Result<Vec<AppendOutcome>, StoreError> {
+        match (self.0.append(Arc::clone(&batch)).await, self.1) {
+            (Err(StoreError::OutcomeUnknown(error)), Says::NothingHappened) => Err(StoreError::Unavailable(error)),
+            (Err(StoreError::OutcomeUnknown(_)), Says::Done) => {
+                let position = Some(Position(1)); // Anywhere: it is not looked at.
+                Ok(batch.iter().map(|_| AppendOutcome::Appended { position }).collect())
+            }
+            (other, _) => other,
+        }
+    }
+
+    async fn load(&self, streams: Vec<StreamId>) -> Result<Vec<LoadedStream>, StoreError> {
+        self.0.load(streams).await
+    }
+
+    async fn keep_snapshots(&self, snapshots: Vec<Snapshot>) -> Result<(), StoreError> {
+        self.0.keep_snapshots(snapshots).await
+    }
+
+    fn is_exclusive(&self) -> bool {
+        self.0.is_exclusive()
+    }
 }
 
 /// A store on the disk below it.

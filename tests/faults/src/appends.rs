@@ -16,6 +16,7 @@ use inventory_domain::inventory::Event;
 use inventory_domain::{ProductId, Quantity, Reason, StockId, StoreId, Timestamp};
 use tokio::runtime::Runtime;
 
+use crate::campaign::Check;
 use crate::disk::Disk;
 use crate::fault::{Aim, How};
 use crate::stores::{Backend, Opened};
@@ -39,8 +40,52 @@ const REFUSALS_BEFORE_HEALING: u32 = 2;
 /// How often something is tried.
 const TRIES_MAX: u32 = 400;
 
+/// Appends batches through whatever the disk does.
+pub fn appends<'a>(backend: &'a dyn Backend) -> impl Fn(&Path, &Arc<Disk>) -> Result<Check<'a>, String> + Sync + 'a {
+    move |folder, disk| {
+        let mut run = Run::new(backend, folder, disk);
+        run.go()?;
+        let asked = run.asked;
+        let check: Check<'a> = Box::new(move |folder, marks| check_left(backend, folder, &asked, marks));
+        Ok(check)
+    }
+}
+
+/// Opens what is left in `folder` and checks it, goes on there by a batch, and opens and checks it once more.
+fn check_left(backend: &dyn Backend, folder: &Path, asked: &[Asked], marks: Option<&[u64]>) -> Result<(), String> {
+    let fate = |number: usize| match (marks, asked[number].fate) {
+        (Some(marks), Fate::There) if !marks.contains(&(number as u64)) => Fate::WholeOrNot, // Later, or not told of yet.
+        (_, fate) => fate,
+    };
+    // Keys are forgotten in the end, also by a batch that was on its way.
+    let on_its_way = marks.map_or(asked.len(), |marks| marks.last().map_or(0, |last| usize_of(*last) + 1));
+    let now = asked.get(on_its_way).or(asked.last()).map_or(Timestamp::from_millis(START_MS), |asked| asked.at);
+    let clock = Arc::new(ManualClock::at(now));
+    let runtime = runtime();
+    let open = || backend.open(folder, &clock).map_err(|error| format!("it can't be opened: {error}"));
+    let opened = open()?;
+    let groups = runtime.block_on(async {
+        check(&opened, asked, fate, now).await?;
+        let groups = groups(&opened, BATCHES + 1, 0, now).await.map_err(|error| format!("{error:?}"))?;
+        let outcome = opened.events.append(Arc::clone(&groups)).await;
+        if outcome.as_ref().is_ok_and(|outcomes| all_appended(outcomes)) {
+            return Ok(groups);
+        }
+        Err(format!("it doesn't go on: {outcome:?}"))
+    })?;
+    drop(opened);
+    let mut all = asked.to_vec();
+    all.push(Asked { groups, fate: Fate::There, at: now });
+    let fate = |number: usize| if number == asked.len() { Fate::There } else { fate(number) };
+    runtime.block_on(check(&open()?, &all, fate, now))
+}
+
+fn usize_of(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
 /// A run, as far as it has come.
-pub struct Run<'a> {
+struct Run<'a> {
     backend: &'a dyn Backend,
     folder: &'a Path,
     disk: Arc<Disk>,
@@ -48,25 +93,19 @@ pub struct Run<'a> {
     runtime: Runtime,
     opened: Option<Opened>,
     /// What was asked for so far.
-    pub asked: Vec<Asked>,
+    asked: Vec<Asked>,
     refusals: u32,
 }
 
 impl<'a> Run<'a> {
-    /// A run on the disk over `folder`, that has not begun yet.
-    #[must_use]
-    pub fn new(backend: &'a dyn Backend, folder: &'a Path, disk: &Arc<Disk>) -> Self {
+    fn new(backend: &'a dyn Backend, folder: &'a Path, disk: &Arc<Disk>) -> Self {
         let clock = Arc::new(ManualClock::at(Timestamp::from_millis(START_MS)));
         let runtime = runtime();
         Self { backend, folder, disk: Arc::clone(disk), clock, runtime, opened: None, asked: Vec::new(), refusals: 0 }
     }
 
-    /// Appends all batches, through whatever the disk does, and closes the store.
-    ///
-    /// # Errors
-    ///
-    /// What the store did wrong.
-    pub fn go(&mut self) -> Result<(), String> {
+    /// Appends all batches, and closes the store.
+    fn go(&mut self) -> Result<(), String> {
         self.open()?;
         for number in 0..BATCHES {
             if number == REOPENS_BEFORE {
@@ -82,43 +121,6 @@ impl<'a> Run<'a> {
         self.check_now("at the end")?;
         self.opened = None;
         Ok(())
-    }
-
-    /// Sets the run's clock.
-    pub fn go_to(&self, now: Timestamp) {
-        self.clock.set(now);
-    }
-
-    /// What time it is in the run.
-    #[must_use]
-    pub fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
-    /// Opens what is in `folder`, checks it by `fate`, goes on there by a batch, and opens and checks it once more.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong.
-    pub fn check_in(&self, folder: &Path, fate: impl Fn(usize) -> Fate) -> Result<(), String> {
-        let mut asked = self.asked.clone();
-        let open = || self.backend.open(folder, &self.clock).map_err(|error| format!("it can't be opened: {error}"));
-        let opened = open()?;
-        self.runtime.block_on(async {
-            check(&opened, &asked, &fate, self.now()).await?;
-            let groups = groups(&opened, 999, 0, self.now()).await.map_err(|error| format!("{error:?}"))?;
-            let outcome = opened.events.append(Arc::clone(&groups)).await;
-            if !outcome.as_ref().is_ok_and(|outcomes| all_appended(outcomes)) {
-                return Err(format!("it doesn't go on: {outcome:?}"));
-            }
-            asked.push(Asked { groups, fate: Fate::There, at: self.now() });
-            Ok(())
-        })?;
-        drop(opened);
-        let opened = open()?;
-        let last = asked.len() - 1;
-        let fate = |number| if number == last { Fate::There } else { fate(number) };
-        self.runtime.block_on(check(&opened, &asked, fate, self.now()))
     }
 
     /// Opens the store; where that fails, once more when nothing fails any more.
@@ -147,7 +149,7 @@ impl<'a> Run<'a> {
             let opened = self.opened()?;
             let outcome = self.runtime.block_on(opened.events.append(Arc::clone(&groups)));
             let is_poisoned = Arc::clone(&opened.is_poisoned);
-            let mut asked = Asked { groups, fate: Fate::NotThere, at: self.now() };
+            let mut asked = Asked { groups, fate: Fate::NotThere, at: self.clock.now() };
             match outcome {
                 Ok(outcomes) => {
                     if !all_appended(&outcomes) {
@@ -246,7 +248,7 @@ impl<'a> Run<'a> {
     fn groups(&self, number: u64, number_of_try: u32) -> Result<Arc<Vec<AppendGroup>>, String> {
         let opened = self.opened()?;
         self.retried(|| {
-            let groups = self.runtime.block_on(groups(opened, number, number_of_try, self.now()));
+            let groups = self.runtime.block_on(groups(opened, number, number_of_try, self.clock.now()));
             groups.map_err(|error| format!("it can't be loaded before batch {number}: {error:?}"))
         })
     }

@@ -34,6 +34,8 @@ struct State {
     /// Where in the trace the fault was met.
     met_at: Option<usize>,
     swallows: Option<OfPath>,
+    /// Whether `SQLite` has `synchronous=NORMAL` here, and says FULL.
+    syncs_less: bool,
     trace: Trace,
 }
 
@@ -109,6 +111,16 @@ impl Disk {
     /// From now on a sync of such a file says that it is done, and does nothing.
     pub fn swallow_syncs(&self, of: impl Fn(&Path) -> bool + Send + 'static) {
         self.lock().swallows = Some(Box::new(of));
+    }
+
+    /// From now on every connection of `SQLite` that is opened to a file here has `synchronous=NORMAL`, whatever it is told, and says that
+    /// it is FULL.
+    pub fn have_sqlite_sync_less(&self) {
+        self.lock().syncs_less = true;
+    }
+
+    pub(crate) fn syncs_less(&self) -> bool {
+        self.lock().syncs_less
     }
 
     /// Writes down that the test has reached a point, and returns how much had been done by then.

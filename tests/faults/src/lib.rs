@@ -5,12 +5,13 @@
 //! page cache, so they don't notice a missing sync. `SQLite` reaches the disk by [`vfs`], the journal by its own file layer.
 //!
 //! In reading order: [`fault`] (what fails, and how), [`trace`] (what was done), [`disk`], [`power_cut`] (what is left), [`vfs`]; then
-//! what the stores are put through: [`stores`], [`told`] (what they said, and whether it holds), [`appends`] (the work), [`campaign`]
-//! (the work again and again, with another fault each time).
+//! what the stores are put through: [`stores`], [`told`] (what they said, and whether it holds), [`appends`] and [`commands`] (the work),
+//! [`campaign`] (the work again and again, with another fault each time).
 #![allow(clippy::missing_panics_doc, reason = "for tests, which fail so")]
 
 pub mod appends;
 pub mod campaign;
+pub mod commands;
 pub mod disk;
 pub mod fault;
 pub mod power_cut;
@@ -19,7 +20,9 @@ pub mod told;
 pub mod trace;
 pub mod vfs;
 
+pub use appends::appends;
 pub use campaign::{Scope, fail_every_change, fail_every_read, lose_power_everywhere};
+pub use commands::commands;
 pub use disk::Disk;
 pub use fault::{Aim, Fault, How, Problem};
 pub use power_cut::{PowerCut, Survival};

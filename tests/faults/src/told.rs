@@ -90,7 +90,7 @@ pub async fn check(
 /// # Errors
 ///
 /// What the store says.
-pub async fn read_all(opened: &Opened) -> Result<Vec<RecordedEvent>, String> {
+pub(crate) async fn read_all(opened: &Opened) -> Result<Vec<RecordedEvent>, String> {
     let mut log: Vec<RecordedEvent> = Vec::new();
     loop {
         let after = log.last().map_or(Position::START, |event| event.position);
@@ -103,7 +103,7 @@ pub async fn read_all(opened: &Opened) -> Result<Vec<RecordedEvent>, String> {
 }
 
 /// Positions, versions and groups have no gap.
-fn check_log(log: &[RecordedEvent]) -> Result<(), String> {
+pub(crate) fn check_log(log: &[RecordedEvent]) -> Result<(), String> {
     let (mut versions, mut remaining) = (HashMap::<StreamId, u64>::new(), 0);
     for (event, position) in log.iter().zip(1..) {
         if event.position != Position(position) {
@@ -177,7 +177,7 @@ async fn check_key(
 }
 
 /// What is loaded of each stream, by its snapshot or not, is what the log says.
-async fn check_streams(opened: &Opened, log: &[RecordedEvent]) -> Result<(), String> {
+pub(crate) async fn check_streams(opened: &Opened, log: &[RecordedEvent]) -> Result<(), String> {
     let mut streams: BTreeMap<String, (StreamId, Vec<&RecordedEvent>)> = BTreeMap::new();
     for event in log {
         streams.entry(event.stream.to_string()).or_insert_with(|| (event.stream, Vec::new())).1.push(event);

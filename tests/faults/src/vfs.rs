@@ -59,10 +59,30 @@ pub fn install() {
                 xGetSystemCall: None,
                 xNextSystemCall: None,
             };
-            ffi::sqlite3_vfs_register(Box::into_raw(Box::new(shim)), 1)
+            match ffi::sqlite3_vfs_register(Box::into_raw(Box::new(shim)), 1) {
+                ffi::SQLITE_OK => ffi::sqlite3_auto_extension(Some(opened)),
+                refused => refused,
+            }
         };
         assert_eq!(code, ffi::SQLITE_OK, "SQLite takes the shim");
     });
+}
+
+/// A connection was opened: where its disk wants that, it syncs less.
+unsafe extern "C" fn opened(
+    connection: *mut ffi::sqlite3,
+    _: *mut *mut c_char,
+    _: *const ffi::sqlite3_api_routines,
+) -> c_int {
+    // SAFETY: SQLite's own connection; the name lives as long as it does.
+    unsafe {
+        let name = ffi::sqlite3_db_filename(connection, c"main".as_ptr());
+        if path(name).and_then(Disk::of).is_none_or(|(disk, _)| !disk.syncs_less()) {
+            return ffi::SQLITE_OK;
+        }
+        let less = c"PRAGMA synchronous = NORMAL".as_ptr();
+        ffi::sqlite3_exec(connection, less, None, ptr::null_mut(), ptr::null_mut())
+    }
 }
 
 /// The file system behind the shim.

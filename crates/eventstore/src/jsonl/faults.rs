@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use inventory_application::testing::ManualClock;
 use inventory_faults::{
-    Backend, Change, Disk, Entry, FileId, Opened, Problem, Scope, Trace, fail_every_change, fail_every_read,
-    lose_power_everywhere,
+    Backend, Change, Disk, Entry, FileId, Opened, Problem, Scope, Trace, appends, commands, fail_every_change,
+    fail_every_read, lose_power_everywhere,
 };
 
 use super::files::{JournalFile, ReadFile};
@@ -16,27 +16,45 @@ use super::*;
 
 #[test]
 fn whatever_change_fails_nothing_acknowledged_is_lost_and_nothing_is_half_there() {
-    let met = fail_every_change(&Journals, Scope::asked_for());
+    let met = fail_every_change(&appends(&Journals), Scope::asked_for()).unwrap();
     assert!(met > 60, "only {met} changes were met");
 }
 
 #[test]
 fn whatever_read_fails_nothing_wrong_is_served() {
-    let met = fail_every_read(&Journals, Scope::asked_for());
+    let met = fail_every_read(&appends(&Journals), Scope::asked_for()).unwrap();
     assert!(met > 60, "only {met} reads were met");
 }
 
 #[test]
 fn whenever_the_power_goes_nothing_acknowledged_is_lost_and_nothing_is_half_there() {
-    let steps = lose_power_everywhere(&Journals, Scope::asked_for(), |_| ()).unwrap();
+    let steps = lose_power_everywhere(&appends(&Journals), Scope::asked_for(), |_| ()).unwrap();
     assert!(steps > 60, "only {steps} steps were made");
+}
+
+#[test]
+fn whatever_change_fails_every_client_was_told_what_is_there() {
+    let met = fail_every_change(&commands(&Journals), Scope::asked_for()).unwrap();
+    assert!(met > 30, "only {met} changes were met");
+}
+
+#[test]
+fn whatever_read_fails_every_client_was_told_what_is_there() {
+    let met = fail_every_read(&commands(&Journals), Scope::asked_for()).unwrap();
+    assert!(met > 30, "only {met} reads were met");
+}
+
+#[test]
+fn whenever_the_power_goes_what_a_client_was_told_is_there() {
+    let steps = lose_power_everywhere(&commands(&Journals), Scope::asked_for(), |_| ()).unwrap();
+    assert!(steps > 50, "only {steps} steps were made");
 }
 
 /// A planted bug: what is written to the journal is never synced.
 #[test]
 fn a_journal_whose_syncs_do_nothing_is_seen_to_lose_what_it_acknowledged() {
     let plant = |disk: &Disk| disk.swallow_syncs(|path| path.starts_with("events/log"));
-    let lost = lose_power_everywhere(&Journals, Scope::Short, plant).unwrap_err();
+    let lost = lose_power_everywhere(&appends(&Journals), Scope::Short, plant).unwrap_err();
     assert!(lost.contains("was acknowledged, and 0 of") || lost.contains("can't be opened"), "{lost}");
 }
 

@@ -1,6 +1,6 @@
 //! A file that `SQLite` has opened through the shim.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::ptr;
 use std::slice;
@@ -234,8 +234,34 @@ unsafe extern "C" fn check_reserved_lock(file: *mut ffi::sqlite3_file, out: *mut
 unsafe extern "C" fn file_control(file: *mut ffi::sqlite3_file, operation: c_int, argument: Any) -> c_int {
     // SAFETY: SQLite's own arguments, handed on.
     unsafe {
-        let (_, real) = parts(file);
+        let (open, real) = parts(file);
+        if operation == ffi::SQLITE_FCNTL_PRAGMA
+            && open.is_some_and(|open| open.disk.syncs_less())
+            && pretends_to_sync(argument.cast())
+        {
+            return ffi::SQLITE_OK;
+        }
         real!(real, xFileControl(operation, argument), ffi::SQLITE_NOTFOUND)
+    }
+}
+
+/// Answers `PRAGMA synchronous` with FULL, and takes FULL without setting it; whether it was that.
+///
+/// # Safety
+///
+/// `pragma` is what `SQLITE_FCNTL_PRAGMA` comes with: room for an answer, the name, and the value or null.
+unsafe fn pretends_to_sync(pragma: *mut *mut c_char) -> bool {
+    // SAFETY: as above; SQLite frees the answer, so it is made by its own allocator.
+    unsafe {
+        let (name, value) = (*pragma.add(1), *pragma.add(2));
+        if name.is_null() || !CStr::from_ptr(name).to_bytes().eq_ignore_ascii_case(b"synchronous") {
+            return false;
+        }
+        if value.is_null() {
+            *pragma = ffi::sqlite3_mprintf(c"2".as_ptr());
+            return true;
+        }
+        CStr::from_ptr(value).to_bytes().eq_ignore_ascii_case(b"FULL")
     }
 }
 
