@@ -102,8 +102,12 @@ impl Journal {
         if number == 0 {
             journal.start_segment(segment_bytes, false)?;
         } else {
+            // Who was here before may have been stopped before its syncs, or they have failed: what is found now has to outlast a power
+            // cut before anybody sees it.
+            journal.files.sync_folder(folder)?;
             let path = segment_path(folder, number);
             let file = journal.files.open(&path)?;
+            file.sync()?;
             if let Some(dropped) = dropped {
                 let end = dropped.offset + dropped.bytes;
                 let mut offset = dropped.offset;
