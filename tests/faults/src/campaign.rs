@@ -11,7 +11,7 @@ use crate::power_cut::{PowerCut, Survival};
 use crate::trace::{Entry, Trace};
 
 /// Runs at a time: most of a run is waiting for a repair.
-const THREADS: usize = 16;
+const THREADS: usize = 8;
 
 /// Work on a store in a folder, on the disk that stands over it: says what was wrong, or how to check what the work has left.
 pub type Work<'a> = dyn Fn(&Path, &Arc<Disk>) -> Result<Check<'a>, String> + Sync + 'a;
@@ -94,14 +94,13 @@ fn run(work: &Work<'_>, fault: Fault, scope: Scope) -> Result<bool, String> {
     disk.heal();
     let trace = disk.trace();
     let end = trace.entries.len();
-    let moments: Vec<usize> = match (scope, met, fault.aim) {
+    let mut moments: Vec<usize> = match (scope, met, fault.aim) {
         (_, None, _) | (_, _, Aim::Reads) => Vec::new(),
-        (Scope::Short, Some(met), _) if fault.nth.is_multiple_of(3) => {
-            vec![met + 1 + usize::try_from(fault.nth % 7).unwrap_or(0), end]
-        }
+        (Scope::Short, Some(met), _) if fault.nth.is_multiple_of(3) => vec![after_next_mark(&trace, met), end],
         (Scope::Short, Some(_), _) => Vec::new(),
-        (Scope::Long { .. }, Some(met), _) => (met..met + 12).chain([end]).collect(),
+        (Scope::Long { .. }, Some(met), _) => (met..met + 12).chain([after_next_mark(&trace, met), end]).collect(),
     };
+    moments.sort_unstable();
     let mut cut = PowerCut::new(&trace);
     for steps in moments.into_iter().filter(|steps| *steps <= end) {
         cut.step_to(steps);
@@ -169,6 +168,12 @@ fn check_left(
         })?;
     }
     Ok(())
+}
+
+/// The first moment after `steps` at which something was acknowledged: it rests on what is left by then.
+fn after_next_mark(trace: &Trace, steps: usize) -> usize {
+    let next = trace.entries[steps..].iter().position(|entry| mark(entry).is_some());
+    next.map_or(trace.entries.len(), |next| steps + next + 1)
 }
 
 fn mark(entry: &Entry) -> Option<u64> {
