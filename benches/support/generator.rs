@@ -127,7 +127,8 @@ pub enum LoadError {
     System(#[from] io::Error),
 }
 
-/// How long the generator waits for the next answer: a disk that others use has been seen to take a minute and a half for one sync.
+/// How long the generator waits for the next answer: a batch has been seen to take a minute and a half on a machine that was busy
+/// with other things.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Answers that one look at the connections brings, at most.
 const EVENTS_MAX: usize = 1024;
