@@ -1,131 +1,81 @@
-//! Killed with SIGKILL under load, again and again: what was acknowledged is there, whole, and readers agree.
+//! Killed with SIGKILL under a mixed load, again and again: what was acknowledged is there, what wasn't is there whole or not at all,
+//! repeats have one effect, and the read models are what a fresh replay makes of the log.
+//!
+//! The long form is `scripts/torture`. `TORTURE_SEED` sets the first seed, `TORTURE_ROUNDS` how many rounds the long form has.
+//! Clients and deaths follow from the seed; when exactly a process dies in its work doesn't.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
+#[path = "crash/account.rs"]
+mod account;
+#[path = "crash/answers.rs"]
+mod answers;
+#[path = "crash/asking.rs"]
+mod asking;
+#[path = "crash/ending.rs"]
+mod ending;
+#[path = "crash/ledger.rs"]
+mod ledger;
+#[path = "crash/life.rs"]
+mod life;
+#[path = "crash/log_event.rs"]
+mod log_event;
+#[path = "crash/planted.rs"]
+mod planted;
+#[path = "crash/proof.rs"]
+mod proof;
+#[path = "crash/read_models.rs"]
+mod read_models;
+#[path = "crash/seeds.rs"]
+mod seeds;
+#[path = "crash/shopper.rs"]
+mod shopper;
 
-use inventory_tests::{Client, RunningService, id};
-use serde_json::json;
+use std::env;
+use std::time::Instant;
 
-const ROUNDS: u64 = 20;
-const CLIENTS: u128 = 8;
-const STOCKS: u128 = 16;
+use self::life::{Figures, Life};
 
-/// What one client was told.
-#[derive(Default)]
-struct Told {
-    /// Reservations that were acknowledged, by stock and id.
-    reserved: Vec<(u128, String)>,
-    /// Reservations whose commit was acknowledged.
-    committed: BTreeSet<String>,
-    /// Reservations whose commit was asked for, with no answer.
-    in_doubt: BTreeSet<String>,
+/// Rounds that one data folder lives through.
+const ROUNDS_OF_A_LIFE: u64 = 10;
+
+#[test]
+fn nothing_is_lost_or_done_twice_in_ten_rounds() {
+    let figures = live(seed().unwrap_or(1), ROUNDS_OF_A_LIFE);
+    let counts = figures.counts;
+    assert!(counts.granted > 200 && counts.unknown > 0 && counts.told_again > 0, "there was load: {figures:?}");
+    assert!(figures.expired > 0 && figures.kills > 5, "something ran out, and was killed: {figures:?}");
 }
 
 #[test]
-fn no_acknowledged_command_is_missing_after_a_kill() {
-    let mut service = RunningService::start();
-    for stock in 0..STOCKS {
-        assert_eq!(service.client().add(stock, 1, 1_000_000_000).status, 201);
-    }
-    let mut all: Vec<Told> = (0..CLIENTS).map(|_| Told::default()).collect();
-    for round in 0..ROUNDS {
-        let is_over = AtomicBool::new(false);
-        let clients: Vec<Client> = (0..CLIENTS).map(|_| service.client()).collect();
-        thread::scope(|scope| {
-            for ((number, client), told) in (0..CLIENTS).zip(clients).zip(&mut all) {
-                let is_over = &is_over;
-                scope.spawn(move || {
-                    let mut stock = number;
-                    while !is_over.load(Ordering::Relaxed) && buy(&client, stock % STOCKS, told) {
-                        stock += 1;
-                    }
-                });
-            }
-            thread::sleep(Duration::from_millis(60 + (round * 37) % 150));
-            service.kill();
-            is_over.store(true, Ordering::Relaxed);
-        });
-        service = service.kill_and_restart();
-        check_levels(&service, &all, round);
-    }
-    assert!(all.iter().map(|told| told.reserved.len()).sum::<usize>() > 200, "there was load");
-    check_reservations(&service.client(), &all);
-}
-
-/// Reserves one unit and commits every other reservation; false when the service is gone.
-fn buy(client: &Client, stock: u128, told: &mut Told) -> bool {
-    let Ok(answer) = client.try_reserve(stock, 1, 1) else { return false };
-    assert_eq!(answer.status, 201, "{}", answer.body);
-    let reservation = answer.body["reservation_id"].as_str().unwrap().to_owned();
-    told.reserved.push((stock, reservation.clone()));
-    if told.reserved.len().is_multiple_of(2) {
-        let body = commit(stock, &reservation);
-        let Ok(answer) = client.try_post("commit", &body) else {
-            told.in_doubt.insert(reservation);
-            return false;
-        };
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        told.committed.insert(reservation);
-    }
-    true
-}
-
-fn commit(stock: u128, reservation: &str) -> serde_json::Value {
-    json!({"product_id": id(stock), "store_id": id(1), "reservation_id": reservation, "order_id": id(1)})
-}
-
-/// At least what was acknowledged is there, and at most that and what was in doubt; both views of a stock agree.
-fn check_levels(service: &RunningService, all: &[Told], round: u64) {
-    let client = service.client();
-    for stock in 0..STOCKS {
-        let level = client.level(stock, 1);
-        assert_eq!(level.status, 200, "round {round}, stock {stock}: {}", level.body);
-        let of_stock = |told: &&(u128, String)| told.0 == stock;
-        let reserved: u64 = all.iter().map(|told| told.reserved.iter().filter(of_stock).count() as u64).sum();
-        let sold = |ids: &BTreeSet<String>, told: &Told| {
-            told.reserved.iter().filter(of_stock).filter(|(_, id)| ids.contains(id)).count() as u64
-        };
-        let committed: u64 = all.iter().map(|told| sold(&told.committed, told)).sum();
-        let in_doubt: u64 = all.iter().map(|told| sold(&told.in_doubt, told)).sum();
-        let is_sold = 1_000_000_000 - level.body["total"].as_u64().unwrap();
-        assert!(
-            (committed..=committed + in_doubt).contains(&is_sold),
-            "round {round}, stock {stock}: {is_sold} sold, {committed} acknowledged, {in_doubt} in doubt"
-        );
-        let is_reserved = level.body["reserved"].as_u64().unwrap() + is_sold;
-        // A reserve without an answer is known by nobody: at most one a client and round.
-        let unknown = u64::try_from(CLIENTS).unwrap() * (round + 1);
-        assert!(
-            (reserved..=reserved + unknown).contains(&is_reserved),
-            "round {round}, stock {stock}: {is_reserved} reserved, {reserved} acknowledged"
-        );
-        let product = client.get(&format!("/api/v1/inventory/products/{}", id(stock)));
-        assert_eq!(product.body[0], level.body, "round {round}, stock {stock}");
-        let again = client.post(
-            "adjust",
-            &json!({"product_id": id(stock), "store_id": id(1), "quantity": level.body["total"], "reason": "count"}),
-        );
-        assert_eq!(again.body["total"], level.body["total"], "the write side agrees: {}", again.body);
-        assert_eq!(again.body["reserved"], level.body["reserved"], "the write side agrees: {}", again.body);
-    }
-}
-
-/// Every acknowledged reservation is known, in the state that was acknowledged last.
-fn check_reservations(client: &Client, all: &[Told]) {
-    for told in all {
-        // The stock remembers the last thousand that are closed; the load stays far below it.
-        for (stock, reservation) in &told.reserved {
-            let answer = client.post("commit", &commit(*stock, reservation)).summary();
-            if told.committed.contains(reservation) {
-                assert_eq!(answer, "409 reservation-committed", "{reservation}");
-            } else if told.in_doubt.contains(reservation) {
-                assert!(["200", "409 reservation-committed"].contains(&answer.as_str()), "{reservation}: {answer}");
-            } else {
-                assert_eq!(answer, "200", "{reservation}");
-            }
+#[ignore = "it takes many minutes: scripts/torture"]
+fn nothing_is_lost_or_done_twice_in_the_long_run() {
+    let rounds = env::var("TORTURE_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(200);
+    let started = Instant::now();
+    let mut all = Figures::default();
+    for seed in seed().unwrap_or(1).. {
+        let rest: u64 = rounds - all.rounds;
+        if rest == 0 {
+            break;
         }
+        all.add(&live(seed, rest.min(ROUNDS_OF_A_LIFE)));
+        println!("seed {seed}: {} rounds, {:.0} s", all.rounds, started.elapsed().as_secs_f64());
     }
+    println!("{all:#?}");
+}
+
+fn seed() -> Option<u64> {
+    env::var("TORTURE_SEED").ok()?.parse().ok()
+}
+
+/// A life of so many rounds that follows from the seed.
+fn live(seed: u64, rounds: u64) -> Figures {
+    let life = || {
+        let mut life = Life::begin(seed)?;
+        (0..rounds).try_for_each(|round| life.round().map_err(|error| format!("round {round}: {error}")))?;
+        life.finish()
+    };
+    life().unwrap_or_else(|error| {
+        let store = env::var("INVENTORY_TEST_STORE").unwrap_or_else(|_| "sqlite".into());
+        panic!("{error}\nonce more: SEED={seed} ROUNDS={rounds} STORE={store} ./scripts/torture")
+    })
 }

@@ -56,10 +56,11 @@ impl Answer {
 }
 
 impl Client {
-    pub(crate) fn new(base: String) -> Self {
+    /// A client that waits so long for an answer.
+    pub(crate) fn new(base: String, patience: Duration) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(30)))
+            .timeout_global(Some(patience))
             .allow_non_standard_methods(true)
             .build();
         Self { agent: config.into(), base }

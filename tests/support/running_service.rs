@@ -173,7 +173,13 @@ impl RunningService {
     /// A client of it.
     #[must_use]
     pub fn client(&self) -> Client {
-        Client::new(self.url())
+        Client::new(self.url(), Duration::from_secs(30))
+    }
+
+    /// A client of it that waits for minutes: for long runs on machines that have other things to do.
+    #[must_use]
+    pub fn patient_client(&self) -> Client {
+        Client::new(self.url(), Duration::from_secs(300))
     }
 
     /// Where it is served.
@@ -241,9 +247,16 @@ impl RunningService {
     /// What would start another one on the data of this one, which has ended.
     #[must_use]
     pub fn next_start(&self) -> Command {
+        let mut command = self.command(&["serve"]);
+        command.env("INVENTORY__SERVER__PORT", "0");
+        command
+    }
+
+    /// The binary with these arguments, on the data and with the settings of this one.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = inventory();
-        command.arg("serve").env("INVENTORY__SERVER__PORT", "0").env("INVENTORY__DATA__DIR", self.data.path());
-        command.envs(self.settings.iter().cloned());
+        command.args(arguments).env("INVENTORY__DATA__DIR", self.data.path()).envs(self.settings.iter().cloned());
         command
     }
 
