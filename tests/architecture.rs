@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use cargo_metadata::semver::Version;
 use cargo_metadata::{DependencyKind, MetadataCommand};
 use inventory_tests::path_of;
 
@@ -126,6 +127,20 @@ fn the_domain_has_neither_a_clock_nor_chance() {
             }
         }
     }
+}
+
+#[test]
+fn nothing_asks_for_a_newer_rust_than_is_promised() {
+    let metadata = MetadataCommand::new().manifest_path(path_of("Cargo.toml")).exec().unwrap();
+    let readme = std::fs::read_to_string(path_of("README.md")).unwrap();
+    let ours: Vec<_> = metadata.workspace_packages().iter().map(|package| package.rust_version.clone()).collect();
+    let promised = ours[0].clone().expect("the workspace has a rust-version");
+    assert!(ours.iter().all(|rust| rust.as_ref() == Some(&promised)), "each crate inherits it: {ours:?}");
+    assert!(readme.contains(&format!("Rust {}.{}", promised.major, promised.minor)), "the README says it: {promised}");
+    let newer_than = |rust| metadata.packages.iter().filter(move |package| package.rust_version.as_ref() > Some(rust));
+    assert_eq!(newer_than(&promised).map(|package| package.id.to_string()).collect::<Vec<_>>(), [""; 0]);
+    let old = Version::new(1, 56, 0);
+    assert!(newer_than(&old).count() > metadata.workspace_members.len(), "ours, and some of others, would be seen");
 }
 
 #[test]
