@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use inventory_application::command_loop::CommandLoopPorts;
 use inventory_application::ports::{
-    AppendGroup, Clock, CommitListener, CommittedGroup, Due, IdSource, ProductLevels, ProjectionListener,
-    RecalledReservation, ReservationViews, StockViews, Unobserved, ViewError, Viewed,
+    Clock, Due, IdSource, ProductLevels, ProjectionListener, RecalledReservation, ReservationViews, StockViews,
+    Unobserved, ViewError, Viewed,
 };
 use inventory_application::{
-    AcknowledgedLevels, CatchUp, CommandLoop, CommandSender, EventId, ExpiryProcess, Position, StockCheckpoints,
-    StockQueries,
+    AcknowledgedLevels, CatchUp, CommandLoop, CommandSender, EventId, ExpiryProcess, Position, RecentEvents,
+    StockCheckpoints, StockQueries,
 };
 use inventory_cache::CachedStockViews;
 use inventory_domain::{Level, ProductId, ReservationId, StockId, Timestamp};
@@ -118,14 +118,15 @@ impl Node {
             listeners.insert(0, Arc::clone(&cached) as _);
         }
         let bus = Arc::new(InProcessBus::new(listeners));
-        let runner = ProjectionRunner::new(Arc::clone(&store) as _, models, bus, world.plan.runner);
+        let recent = Arc::new(RecentEvents::new(Arc::clone(&store) as _, world.plan.recent_events_max));
+        let runner = ProjectionRunner::new(Arc::clone(&recent) as _, models, bus, world.plan.runner);
         let ports = CommandLoopPorts {
             store: Arc::clone(&store) as _,
             reservations: Arc::clone(&views) as _,
             clock: Arc::clone(&self.clock) as _,
             ids: Arc::new(Ids { prefix: (self.number as u64 + 1) << 32 | number, next: AtomicU64::new(0) }),
             acknowledged: Arc::clone(&acknowledged),
-            listener: Arc::new(Nobody),
+            listener: recent,
             observer: Arc::new(Unobserved),
         };
         let (commands, command_loop) = CommandLoop::new(ports, world.plan.command_loop);
@@ -279,12 +280,6 @@ impl IdSource for Ids {
     fn event_id(&self) -> EventId {
         EventId(Uuid::from_u64_pair(self.prefix, self.next.fetch_add(1, Ordering::SeqCst)))
     }
-}
-
-struct Nobody;
-
-impl CommitListener for Nobody {
-    fn committed(&self, _: &Arc<Vec<AppendGroup>>, _: Vec<CommittedGroup>) {}
 }
 
 /// Read models that can't be read now and then.

@@ -29,6 +29,7 @@ pub(crate) struct Plan {
     pub(crate) blows: u64,
     pub(crate) command_loop: CommandLoopSettings,
     pub(crate) acknowledged_max: usize,
+    pub(crate) recent_events_max: usize,
     pub(crate) cache: CacheSettings,
     pub(crate) runner: ProjectionRunnerSettings,
 }
@@ -92,6 +93,7 @@ impl Plan {
                 conflict_delay_ms_max: count(1..=50),
             },
             acknowledged_max: some(1..=30),
+            recent_events_max: some(0..=30),
             cache: CacheSettings {
                 entries_max: at_least_one(some(1..=8)),
                 ttl_ms: count(20..=2_000),
