@@ -157,6 +157,21 @@ async fn a_node_that_knows_a_stock_from_before_an_order_was_closed_reads_it_agai
 }
 
 #[tokio::test]
+async fn an_order_is_expired_by_the_time_of_who_needs_its_units() {
+    let store = SlowStore::over(InMemoryEventStore::exclusive());
+    let node = Node::on(&store);
+    let minutes = |minutes: i64| node.clock.set(Timestamp::from_millis(NOON.millis() + minutes * 60_000));
+    node.ask(add(1, 5)).await.unwrap();
+    node.order(1, place(&[(1, 4)])).await.unwrap();
+    minutes(40);
+    node.ask(add(2, 5)).await.unwrap();
+    minutes(10); // The clock goes back; the second stock doesn't.
+    assert_eq!(node.order(2, place(&[(1, 3), (2, 1)])).await.unwrap(), OrderStatus::Active);
+    assert_eq!((fold(&store, 1).await.reserved, fold(&store, 2).await.reserved), (3, 1));
+    assert_eq!(node.order(1, order::Command::Commit).await.unwrap_err().to_string(), "the order has expired");
+}
+
+#[tokio::test]
 async fn a_dry_run_tells_and_holds_nothing() {
     let store = SlowStore::over(InMemoryEventStore::exclusive());
     let node = Node::on(&store);

@@ -141,10 +141,10 @@ impl Batch {
             match draft(&waiting, states, self.clock) {
                 Ok(drafted) => break drafted,
                 Err(Undecided::Needs(needs)) => return Step::Blocked(waiting, needs),
-                Err(Undecided::ExpireFirst(order_id)) => match self.expire(order_id, states, ports) {
+                Err(Undecided::ExpireFirst(order_id, at)) => match self.expire(order_id, at, states, ports) {
                     Ok(()) => (),
                     Err(Undecided::Needs(needs)) => return Step::Blocked(waiting, needs),
-                    Err(Undecided::ExpireFirst(order_id)) => {
+                    Err(Undecided::ExpireFirst(order_id, _)) => {
                         break unclosable(order_id, &waiting, states, self.clock);
                     }
                 },
@@ -171,12 +171,13 @@ impl Batch {
     fn expire(
         &mut self,
         order_id: OrderId,
+        at: Timestamp,
         states: &mut WorkingStates,
         ports: &CommandLoopPorts,
     ) -> Result<(), Undecided> {
-        let drafted = draft_expiry(order_id, states, self.clock)?;
+        let drafted = draft_expiry(order_id, states, at)?;
         if drafted.parts.iter().all(|(_, events)| events.is_empty()) {
-            return Err(Undecided::ExpireFirst(order_id)); // Nothing to expire: what is held doesn't fit the order.
+            return Err(Undecided::ExpireFirst(order_id, at)); // Nothing to expire: what is held doesn't fit the order.
         }
         self.add(drafted, None, states, ports);
         Ok(())

@@ -42,8 +42,8 @@ pub(super) enum Told {
 /// Why there is no draft.
 pub(super) enum Undecided {
     Needs(Vec<Need>),
-    /// This order has to be expired first.
-    ExpireFirst(OrderId),
+    /// This order has to be expired first, as of this moment: one of its stocks, or of those who ask, may be ahead of the clock.
+    ExpireFirst(OrderId, Timestamp),
 }
 
 /// What `waiting` needs that isn't there, as far as that can be told before it is decided.
@@ -173,7 +173,7 @@ fn draft_stock(
             let events = events.into_iter().map(Into::into).collect();
             Ok(Draft { parts: vec![(stream, events)], recorded_at, verdict: Ok(Told::Stock(stock_id, named)) })
         }
-        Err(Rejection::HeldByExpiredOrder(order_id)) => Err(Undecided::ExpireFirst(order_id)),
+        Err(Rejection::HeldByExpiredOrder(order_id)) => Err(Undecided::ExpireFirst(order_id, recorded_at)),
         Err(rejection) => Ok(refused(rejection.into())),
     }
 }
@@ -216,7 +216,7 @@ fn draft_order(
                 parts.push((stock_id.into(), Vec::new()));
                 shortfalls.push(Shortfall { stock_id, requested, available });
             }
-            Err(Rejection::HeldByExpiredOrder(other)) => return Err(Undecided::ExpireFirst(other)),
+            Err(Rejection::HeldByExpiredOrder(other)) => return Err(Undecided::ExpireFirst(other, recorded_at)),
             Err(other) => {
                 let streams = stocks.into_iter().map(StreamId::from).chain([stream]);
                 let problem = format!("order {order_id} and its stocks don't fit: {other}");
@@ -293,7 +293,7 @@ fn draft_transfer(
         recorded_at = inventory.moment(recorded_at);
         match inventory::decide(inventory, &ask, recorded_at) {
             Ok(granted) => parts.push((stock_id.into(), granted.into_iter().map(DomainEvent::from).collect())),
-            Err(Rejection::HeldByExpiredOrder(other)) => return Err(Undecided::ExpireFirst(other)),
+            Err(Rejection::HeldByExpiredOrder(other)) => return Err(Undecided::ExpireFirst(other, recorded_at)),
             Err(rejection) => return refused(vec![stock_id.into(), stream], recorded_at, rejection.into()),
         }
     }
