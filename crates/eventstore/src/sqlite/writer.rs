@@ -61,6 +61,7 @@ struct NotRepaired(String);
 impl Writer {
     pub(super) fn open(path: &Path, settings: &SqliteSettings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let connection = open_writer(path, settings)?;
+        sync_what_is_there(&connection)?;
         let heads = Heads::read(&connection, settings.streams_remembered_max)?;
         let ids = AppendIds::read(&connection, settings.append_id_segment_keys_max)?;
         Ok(Self { path: path.to_owned(), settings: *settings, connection: Some(connection), heads, ids, clock })
@@ -208,6 +209,12 @@ impl Writer {
         self.connection = Some(connection);
         Ok(())
     }
+}
+
+/// Who was here before may have been killed between a commit's write and its sync: what is found now has to outlast a power cut
+/// before anybody sees it. A checkpoint syncs the write-ahead log first, whoever reads meanwhile.
+fn sync_what_is_there(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
 }
 
 /// Whether the whole write-ahead log has gone into the file.
