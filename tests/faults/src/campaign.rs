@@ -3,15 +3,24 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::{env, thread};
+use std::time::Duration;
+use std::{env, fs, thread};
+
+use inventory_application::testing::ManualClock;
+use inventory_domain::Timestamp;
 
 use crate::disk::Disk;
 use crate::fault::{Aim, Fault, How};
 use crate::power_cut::{PowerCut, Survival};
+use crate::stores::{Backend, Opened};
+use crate::told::read_all;
 use crate::trace::{Entry, Trace};
 
 /// Runs at a time: most of a run is waiting for a repair.
-const THREADS: usize = 8;
+const THREADS: usize = 16;
+
+/// Threads of the process above which a run waits.
+const THREADS_LEFT_MAX: usize = 8_000;
 
 /// Work on a store in a folder, on the disk that stands over it: says what was wrong, or how to check what the work has left.
 pub type Work<'a> = dyn Fn(&Path, &Arc<Disk>) -> Result<Check<'a>, String> + Sync + 'a;
@@ -86,6 +95,7 @@ pub fn fail_every_read(work: &Work<'_>, scope: Scope) -> Result<u64, String> {
 
 /// One run with one fault; whether it was met.
 fn run(work: &Work<'_>, fault: Fault, scope: Scope) -> Result<bool, String> {
+    wait_for_threads();
     let folder = tempfile::tempdir().expect("a folder");
     let disk = Disk::over(folder.path());
     disk.fail(fault);
@@ -96,9 +106,11 @@ fn run(work: &Work<'_>, fault: Fault, scope: Scope) -> Result<bool, String> {
     let end = trace.entries.len();
     let mut moments: Vec<usize> = match (scope, met, fault.aim) {
         (_, None, _) | (_, _, Aim::Reads) => Vec::new(),
-        (Scope::Short, Some(met), _) if fault.nth.is_multiple_of(3) => vec![after_next_mark(&trace, met), end],
+        (Scope::Short, Some(met), _) if fault.nth.is_multiple_of(3) => {
+            vec![met + 1 + usize::try_from(fault.nth % 7).unwrap_or(0), after_next_mark(&trace, met), end]
+        }
         (Scope::Short, Some(_), _) => Vec::new(),
-        (Scope::Long { .. }, Some(met), _) => (met..met + 12).chain([after_next_mark(&trace, met), end]).collect(),
+        (Scope::Long { .. }, Some(met), _) => (met..met + 4).chain([after_next_mark(&trace, met), end]).collect(),
     };
     moments.sort_unstable();
     let mut cut = PowerCut::new(&trace);
@@ -150,6 +162,47 @@ pub fn lose_power_everywhere(work: &Work<'_>, scope: Scope, plant: impl FnOnce(&
     lock(&problem).take().map_or(Ok(trace.entries.len()), Err)
 }
 
+/// Works without a fault, kills the process at every moment (in a short campaign: at every fifth), starts it again, and has it show what
+/// is there; then the power goes. Returns how many moments there were.
+///
+/// # Errors
+///
+/// What was shown and is gone, and when.
+pub fn lose_power_after_a_kill(backend: &dyn Backend, work: &Work<'_>, scope: Scope) -> Result<usize, String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let disk = Disk::over(folder.path());
+    drop(work(folder.path(), &disk)?);
+    let trace = disk.trace();
+    let every = match scope {
+        Scope::Short => 5,
+        Scope::Long { .. } => 1,
+    };
+    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(0)));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let shown = |folder: &Path| -> Result<(usize, Opened), String> {
+        let opened = backend.open(folder, &clock).map_err(|error| format!("it can't be opened: {error}"))?;
+        Ok((runtime.block_on(read_all(&opened))?.len(), opened))
+    };
+    for steps in (0..=trace.entries.len()).step_by(every) {
+        let (killed, left) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let disk = Disk::after_kill(&trace, steps, killed.path()).map_err(|error| error.to_string())?;
+        let (before, opened) = shown(killed.path())?;
+        let trace = disk.trace();
+        drop(opened);
+        let mut cut = PowerCut::new(&trace);
+        cut.step_to(trace.entries.len());
+        cut.write_to(left.path(), Survival::Nothing).map_err(|error| error.to_string())?;
+        let _disk = Disk::over(left.path());
+        let (after, _opened) = shown(left.path())?;
+        if after < before {
+            return Err(format!(
+                "killed after step {steps}, {before} events were shown; without power {after} are left"
+            ));
+        }
+    }
+    Ok(trace.entries.len())
+}
+
 /// Opens what is left after so many steps, in each of these ways, and checks it.
 fn check_left(
     check: &Check<'_>,
@@ -160,6 +213,7 @@ fn check_left(
 ) -> Result<(), String> {
     let marks: Vec<u64> = trace.entries[..steps].iter().filter_map(mark).collect();
     for survival in survivals {
+        wait_for_threads();
         let left = tempfile::tempdir().expect("a folder");
         cut.write_to(left.path(), *survival).map_err(|error| error.to_string())?;
         let _disk = Disk::over(left.path()); // So that nothing waits for a real disk.
@@ -168,6 +222,13 @@ fn check_left(
         })?;
     }
     Ok(())
+}
+
+/// Waits until the process has not too many threads: a pool of connections that is gone has some left for up to 30 seconds.
+fn wait_for_threads() {
+    while fs::read_dir("/proc/self/task").map_or(0, Iterator::count) > THREADS_LEFT_MAX {
+        thread::sleep(Duration::from_millis(200));
+    }
 }
 
 /// The first moment after `steps` at which something was acknowledged: it rests on what is left by then.

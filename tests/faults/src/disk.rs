@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::fault::{Aim, Fault, How, Problem};
+use crate::power_cut::{PowerCut, Survival};
 use crate::trace::{Change, Entry, FileId, Trace};
 
 /// Every disk that a test has, so that `SQLite`, which only knows paths, finds them.
@@ -60,6 +62,27 @@ impl Disk {
         disks.retain(|disk| disk.strong_count() > 0);
         disks.push(Arc::downgrade(&disk));
         disk
+    }
+
+    /// A disk over `folder` that is as another one was after so many steps, when its process was killed: all that was written is there,
+    /// and what wasn't synced still has to be.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn after_kill(trace: &Trace, steps: usize, folder: &Path) -> io::Result<Arc<Self>> {
+        let mut cut = PowerCut::new(trace);
+        cut.step_to(steps);
+        cut.write_to(folder, Survival::Everything)?;
+        let disk = Self::over(folder);
+        {
+            let mut state = disk.lock();
+            state.names = cut.names().into_iter().collect();
+            state.files = u64::MAX / 2; // Above every file's number.
+            state.trace = trace.clone();
+            state.trace.entries.truncate(steps);
+        }
+        Ok(disk)
     }
 
     /// The disk that `path` is on, and where on it.

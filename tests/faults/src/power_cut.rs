@@ -5,7 +5,7 @@
 //! - What was written is in the cache, and gets to the disk with the next sync of its file that succeeds, or at any time before,
 //!   or never: each sector of 512 bytes for itself, in any order, as it was after any of the writes since the last sync. A sector is
 //!   never half written, and never touched by a write beside it.
-//! - A file's length likewise.
+//! - A file's length likewise; a cut is there as a whole or not at all.
 //! - A sync that fails leaves its pages clean: a later sync that succeeds doesn't bring them to the disk, unless they are written
 //!   again. They may have got there all the same.
 //! - Names in a folder get to the disk in their order, with the folder's next sync or before; a file whose name didn't is lost, and so
@@ -66,7 +66,15 @@ struct Page {
     /// Whether the next sync brings it to the disk.
     is_dirty: bool,
     /// What it has been since the last sync.
-    versions: Vec<Vec<u8>>,
+    versions: Vec<Version>,
+}
+
+struct Version {
+    bytes: Vec<u8>,
+    /// How many lengths the file had had by then.
+    lengths: usize,
+    /// Whether it is what a cut has left: then nothing of it is there before the file is shorter, and nothing older after that.
+    is_cut: bool,
 }
 
 #[derive(Default)]
@@ -132,6 +140,20 @@ impl<'a> PowerCut<'a> {
         let mut left = Vec::new();
         self.collect(Path::new(""), survival, &mut rng, &mut left);
         left
+    }
+
+    /// The name that each file has, as the process sees it.
+    pub(crate) fn names(&self) -> Vec<(PathBuf, FileId)> {
+        let mut names = Vec::new();
+        for (path, folder) in &self.folders {
+            let mut of = folder.names.clone();
+            folder.pending.iter().for_each(|change| apply(change, &mut of));
+            names.extend(of.into_iter().filter_map(|(name, node)| match node {
+                Node::File(file) => Some((path.join(name), file)),
+                Node::Folder => None,
+            }));
+        }
+        names
     }
 
     /// Writes what is left into another folder.
@@ -211,23 +233,23 @@ impl File {
             self.lengths.push(end);
         }
         self.cache[offset..end].copy_from_slice(bytes);
-        self.touch(offset, end);
+        self.touch(offset, end, false);
     }
 
     fn set_length(&mut self, length: usize) {
         let longer = length.max(self.cache.len());
-        let from = length.min(self.cache.len());
+        let (from, is_cut) = (length.min(self.cache.len()), length < self.cache.len());
         self.cache.resize(length, 0);
         self.lengths.push(length);
-        self.touch(from, longer);
+        self.touch(from, longer, is_cut);
     }
 
-    fn touch(&mut self, from: usize, to: usize) {
+    fn touch(&mut self, from: usize, to: usize, is_cut: bool) {
         for number in from / PAGE..to.div_ceil(PAGE) {
-            let content = page(&self.cache, number);
+            let version = Version { bytes: page(&self.cache, number), lengths: self.lengths.len(), is_cut };
             let page = self.pages.entry(number).or_default();
             page.is_dirty = true;
-            page.versions.push(content);
+            page.versions.push(version);
         }
     }
 
@@ -254,26 +276,34 @@ impl File {
             Survival::Everything => return self.cache.clone(),
             Survival::Some(_) => (),
         }
-        let lengths: Vec<usize> = self.lengths.iter().copied().chain([self.disk.len()]).collect();
-        let length = lengths[rng.usize(..lengths.len())];
+        let lengths: Vec<usize> = [self.disk.len()].into_iter().chain(self.lengths.iter().copied()).collect();
+        let had = rng.usize(..lengths.len());
+        let length = lengths[had];
         let mut left = self.disk.clone();
         left.resize(length.next_multiple_of(PAGE), 0);
-        for (number, versions) in &self.pages {
+        for (number, page) in &self.pages {
             let from = number * PAGE;
             if from >= left.len() {
                 break;
             }
+            let cut = page.versions.iter().rposition(|version| version.is_cut && version.lengths <= had);
+            let next_cut = page.versions.iter().position(|version| version.is_cut && version.lengths > had);
+            let versions = &page.versions[cut.unwrap_or(0)..next_cut.unwrap_or(page.versions.len())];
+            if cut.is_some() {
+                left[from..from + PAGE].copy_from_slice(&versions[0].bytes);
+            }
             // A page that is as it was, or as it is now, is the likeliest.
             let is_mixed = rng.bool();
-            let whole = rng.bool().then(|| versions.versions.last()).flatten();
+            let whole = rng.bool().then(|| versions.last()).flatten();
             for sector in (0..PAGE).step_by(SECTOR) {
                 let written = if is_mixed {
-                    versions.versions.get(rng.usize(..=versions.versions.len())) // Past the end: as it was.
+                    versions.get(rng.usize(..=versions.len())) // Past the end: as it was.
                 } else {
                     whole
                 };
                 if let Some(written) = written {
-                    left[from + sector..from + sector + SECTOR].copy_from_slice(&written[sector..sector + SECTOR]);
+                    left[from + sector..from + sector + SECTOR]
+                        .copy_from_slice(&written.bytes[sector..sector + SECTOR]);
                 }
             }
         }
@@ -345,6 +375,19 @@ mod tests {
             sectors.windows(2).any(|pair| pair[0][0] == b'n' && pair[1][0] == b'o')
         };
         assert!((0..20).any(|seed| torn(&seed)));
+    }
+
+    #[test]
+    fn a_cut_is_there_as_a_whole_or_not_at_all() {
+        let old = "o".repeat(PAGE * 3);
+        let cut_and_written = [Change::SetLength { file: FILE, length: 0 }, write(0, b"new")];
+        let trace = trace(&[&[create(), write(0, old.as_bytes()), sync(), folder()], &cut_and_written[..]].concat());
+        let mut cut = PowerCut::new(&trace);
+        cut.step_to(6);
+        for seed in 0..100 {
+            let left = text(&cut, Survival::Some(seed)).unwrap();
+            assert!([old.as_str(), "", "new", "\0\0\0"].contains(&left.as_str()), "{} bytes", left.len());
+        }
     }
 
     #[test]

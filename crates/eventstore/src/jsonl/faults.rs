@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use inventory_application::testing::ManualClock;
 use inventory_faults::{
     Backend, Change, Disk, Entry, FileId, Opened, Problem, Scope, Trace, appends, commands, fail_every_change,
-    fail_every_read, lose_power_everywhere,
+    fail_every_read, lose_power_after_a_kill, lose_power_everywhere,
 };
 
 use super::files::{JournalFile, ReadFile};
@@ -48,6 +48,13 @@ fn whatever_read_fails_every_client_was_told_what_is_there() {
 fn whenever_the_power_goes_what_a_client_was_told_is_there() {
     let steps = lose_power_everywhere(&commands(&Journals), Scope::asked_for(), |_| ()).unwrap();
     assert!(steps > 50, "only {steps} steps were made");
+}
+
+#[test]
+fn what_a_start_after_a_kill_shows_outlasts_a_power_cut() {
+    let backend = Journals;
+    let steps = lose_power_after_a_kill(&backend, &appends(&backend), Scope::asked_for()).unwrap();
+    assert!(steps > 60, "only {steps} steps were made");
 }
 
 /// A planted bug: what is written to the journal is never synced.
