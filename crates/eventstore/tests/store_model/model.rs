@@ -175,11 +175,11 @@ impl Model {
                 self.named += 1;
                 let mut append_id = [0; 16];
                 append_id[8..].copy_from_slice(&self.named.to_be_bytes()); // They start alike.
-                (append_id, [self.named as u8; 16])
+                (append_id, [self.named.to_be_bytes()[7]; 16])
             }
         };
         let request_hash = if plan.is_another_request { first_hash.map(|byte| !byte) } else { first_hash };
-        let result = plan.result_bytes.map(|bytes| vec![self.named as u8; bytes.into()]);
+        let result = plan.result_bytes.map(|bytes| vec![self.named.to_be_bytes()[7]; bytes.into()]);
         AppendKey { append_id, request_hash, result }
     }
 
