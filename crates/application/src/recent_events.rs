@@ -83,7 +83,7 @@ impl Committed {
     }
 
     fn events(&self) -> usize {
-        (self.end.0 - self.before.0) as usize
+        usize::try_from(self.end.0 - self.before.0).unwrap_or(usize::MAX)
     }
 }
 
@@ -113,7 +113,7 @@ impl EventLog for RecentEvents {
     async fn read(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
         let batches = self.batches_after(after, limit);
         let Some(last) = batches.last() else { return self.log.read(after, limit).await };
-        let mut events = Vec::with_capacity(limit.min((last.end.0 - after.0) as usize));
+        let mut events = Vec::with_capacity(limit.min(usize::try_from(last.end.0 - after.0).unwrap_or(usize::MAX)));
         for committed in &batches {
             for done in committed.groups.iter().filter(|done| done.position > after) {
                 if events.len() >= limit {
