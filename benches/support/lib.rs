@@ -11,6 +11,7 @@ pub mod generator;
 pub mod machine;
 pub mod plots;
 pub mod program;
+pub mod ratios;
 pub mod report;
 pub mod requests;
 pub mod results;
