@@ -65,11 +65,9 @@ impl Scene {
             let mut streams = Vec::new();
             for number in *numbers {
                 let stream = StreamId::Inventory(stock(*number));
-                if !versions.contains_key(&stream) {
-                    versions.insert(stream, self.store.load(vec![stream]).await.unwrap()[0].version);
-                }
-                let version = versions.entry(stream).and_modify(|version| *version += 1).or_default();
-                let expected = ExpectedVersion::of(if *number == 0 { 99 } else { *version - 1 });
+                let loaded = self.store.load(vec![stream]).await.unwrap()[0].version;
+                let version = *versions.entry(stream).and_modify(|version| *version += 1).or_insert(loaded);
+                let expected = ExpectedVersion::of(if *number == 0 { 99 } else { version });
                 let (quantity, reason) = (Quantity::new(1).unwrap(), Reason::new("x").unwrap());
                 let event_id = EventId(Uuid::from_u128(self.event_ids.fetch_add(1, Ordering::SeqCst) as u128));
                 let new = NewEvent { event_id, event: Event::StockAdded { quantity, reason }.into() };
