@@ -34,6 +34,7 @@ pub fn fails<const WRONG: u8>() {
     }
 }
 
+#[allow(clippy::result_large_err, reason = "the error is the failing case, and there is one")]
 fn run<const WRONG: u8>(mut runner: TestRunner) -> Result<(), TestError<impl std::fmt::Debug>> {
     let config = runner.config().clone();
     runner.run(&Operations::<WRONG>::sequential_strategy(1..100), |(model, operations, seen)| {

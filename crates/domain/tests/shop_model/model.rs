@@ -56,7 +56,7 @@ pub struct Stock {
     past: Vec<(i64, i64, i64)>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hold {
     pub units: i64,
     pub customer: u8,
@@ -207,7 +207,7 @@ impl<const WRONG: u8> Model<WRONG> {
         let mut in_order: Vec<usize> = Vec::new(); // Each stock where it comes first.
         lines.iter().for_each(|(stock, _)| {
             if !in_order.contains(stock) {
-                in_order.push(*stock)
+                in_order.push(*stock);
             }
         });
         let (mut done, mut changed, mut held) = (Vec::new(), Vec::new(), Vec::new());
@@ -333,7 +333,7 @@ impl Stock {
 
     fn hold<const WRONG: u8>(&mut self, id: u128, wanted: Hold, now: i64) -> Answer {
         if let Some(held) = self.holds.get(&id) {
-            let is_same = Hold { until: None, ..held.clone() } == wanted;
+            let is_same = Hold { until: None, ..*held } == wanted;
             let is_over = held.until.is_some_and(|until| is_over::<WRONG>(until, now));
             return if is_same && !is_over { Ok(Vec::new()) } else { Err(format!("r{id} exists")) };
         }

@@ -81,7 +81,7 @@ impl Shop {
                 let mut first = Vec::new(); // Each stock where it comes first: that is where its line is.
                 lines.iter().for_each(|(stock, _)| {
                     if !first.contains(stock) {
-                        first.push(*stock)
+                        first.push(*stock);
                     }
                 });
                 let mut names = first.into_iter().map(|stock| ReservationId::from_u128(line_reservation(id, stock)));

@@ -18,7 +18,7 @@ impl Backend for InMemory {
     }
 }
 
-/// SQLite with room for two streams, and for three append ids in a segment.
+/// The database, with room for two streams, and for three append ids in a segment.
 #[derive(Default)]
 pub struct Sqlite;
 

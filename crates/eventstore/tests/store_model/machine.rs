@@ -54,6 +54,7 @@ pub fn fails<B: Backend>(noticed_by: &str) {
     }
 }
 
+#[allow(clippy::result_large_err, reason = "the error is the failing case, and there is one")]
 fn run<B: Backend>(mut runner: TestRunner) -> Result<(), TestError<impl std::fmt::Debug>> {
     let config = runner.config().clone();
     runner.run(&Operations::sequential_strategy(1..40), |(model, operations, seen)| {
@@ -80,7 +81,7 @@ impl ReferenceStateMachine for Operations {
         match operation {
             Operation::Append(plans) => model.append(plans),
             Operation::KeepSnapshot { stock: number, version } => {
-                if let Some(version) = nth(version, model.version(stock(*number).into())) {
+                if let Some(version) = nth(*version, model.version(stock(*number).into())) {
                     model.snapshots.insert((stock(*number).into(), version));
                 }
             }
@@ -98,7 +99,7 @@ impl ReferenceStateMachine for Operations {
 }
 
 /// One of the numbers from 1 to `count`.
-fn nth(index: &Index, count: u64) -> Option<u64> {
+fn nth(index: Index, count: u64) -> Option<u64> {
     let count = usize::try_from(count).unwrap();
     (count > 0).then(|| index.index(count) as u64 + 1)
 }
@@ -190,7 +191,7 @@ impl<B: Backend> StateMachineTest for Machine<B> {
             }
             Operation::LoadAt { stock: number, event, off_ms } => {
                 let stream = stock(number).into();
-                let Some(version) = nth(&event, model.version(stream)) else { return subject };
+                let Some(version) = nth(event, model.version(stream)) else { return subject };
                 let moment = model.of(stream).nth(usize::try_from(version).unwrap() - 1).unwrap().recorded_at;
                 let moment = Timestamp::from_millis(moment.millis() + off_ms);
                 let loaded = subject.runtime.block_on(subject.store().load_at(stock(number), moment)).unwrap();
@@ -199,7 +200,7 @@ impl<B: Backend> StateMachineTest for Machine<B> {
             }
             Operation::KeepSnapshot { stock: number, version } => {
                 let stream = stock(number).into();
-                let Some(version) = nth(&version, model.version(stream)) else { return subject };
+                let Some(version) = nth(version, model.version(stream)) else { return subject };
                 let position = model.of(stream).nth(usize::try_from(version).unwrap() - 1).unwrap().position;
                 let inventory = model.state(stream, version);
                 let kept = vec![Snapshot { stock_id: stock(number), position, inventory }];
