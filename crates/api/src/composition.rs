@@ -162,9 +162,7 @@ pub async fn compose(settings: &Settings, lines: &Log) -> Result<Services, Compo
     let catch_up = CatchUp::new(Arc::clone(&event_log), catch_up_settings(settings));
     let appended = event_log.appended();
     let (feed, event_feed) = follow(Arc::clone(&event_log), settings, log)?;
-    let recent = Arc::new(RecentEvents::new(event_log, settings.projections.recent_events_max));
-    let runner =
-        ProjectionRunner::new(Arc::clone(&recent) as _, Arc::clone(&models), Arc::new(bus), runner_settings(settings));
+    let (recent, runner) = project(event_log, Arc::clone(&models), bus, settings);
     let status = runner.status();
     let furthest = status().projections.iter().map(|projection| projection.checkpoint).max().unwrap_or_default();
     Seen { by: path, position: furthest }.check(&files_of(settings).path_in(&settings.data.dir), head)?;
@@ -319,6 +317,18 @@ fn follow(event_log: Arc<dyn EventLog>, settings: &Settings, log: &Logger) -> io
         broadcaster.run(stop, move |cause| warn!(log, "event_feed_failed"; "cause" => cause))
     })?;
     Ok((feed, worker))
+}
+
+/// What keeps the read models up to date, and the newest events that it takes from memory.
+fn project(
+    event_log: Arc<dyn EventLog>,
+    models: Arc<SqliteReadModels>,
+    bus: InProcessBus,
+    settings: &Settings,
+) -> (Arc<RecentEvents>, ProjectionRunner) {
+    let recent = Arc::new(RecentEvents::new(event_log, settings.projections.recent_events_max));
+    let runner = ProjectionRunner::new(Arc::clone(&recent) as _, models, Arc::new(bus), runner_settings(settings));
+    (recent, runner)
 }
 
 /// Who hears of what was committed.
