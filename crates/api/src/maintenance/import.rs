@@ -50,7 +50,11 @@ pub async fn import(settings: &Settings, from: &Path, progress: Progress) -> Res
 }
 
 /// Checks every line and every rule, and returns how many events there are.
-fn prove(from: &Path, progress: Progress) -> Result<u64, MaintenanceError> {
+///
+/// # Errors
+///
+/// As [`import`], which asks this first.
+pub fn prove(from: &Path, progress: Progress) -> Result<u64, MaintenanceError> {
     let file = from.metadata().map_err(MaintenanceError::file(from))?;
     if !file.is_file() {
         let problem = "this is no regular file: it is read twice, first to prove it";
