@@ -79,7 +79,7 @@ fn an_inner_crate_knows_no_outer_one_and_no_framework() {
     for package in &metadata.packages {
         let Some((name, allowed)) = ALLOWED.iter().find(|(name, _)| *name == package.name.as_str()) else {
             assert!(
-                ["inventory-tests", "inventory-faults", "inventory-simulation", "inventory-benches"]
+                ["inventory-tests", "inventory-faults", "inventory-simulation", "inventory-benches", "inventory-fuzz"]
                     .contains(&package.name.as_str()),
                 "{}: which layer?",
                 package.name
