@@ -41,7 +41,9 @@ fn every_kind_of_planted_damage_is_found() {
             "oversold",
         ),
         ("events.db", "DELETE FROM events WHERE type = 'OrderCommittedEvent'", "follows"),
-        ("events.db", "UPDATE streams SET version = version + 1 WHERE key = 2", "is said to be at version"),
+        ("events.db", "UPDATE stream_heads SET version = version + 1 WHERE key = 2", "is said to be at version"),
+        ("events.db", "DELETE FROM stream_heads WHERE key = 2", "is said to be at version 0, event 0"),
+        ("events.db", "INSERT INTO stream_heads (key, version, head) VALUES (99, 1, 1)", "no stream 99"),
         ("events.db", "UPDATE stream_marks SET position = position - 1", "a wrong mark"),
         ("events.db", "DELETE FROM streams WHERE key = 2", "belongs to no stream"),
         (

@@ -186,8 +186,11 @@ fn lose_from(service: &RunningService, position: u64) {
             let lost = "(SELECT max(position) FROM events)";
             events
                 .execute_batch(&format!(
-                    "UPDATE streams SET version = version - 1, head = (SELECT previous FROM events WHERE position = {lost})
+                    "UPDATE stream_heads SET version = version - 1,
+                        head = (SELECT previous FROM events WHERE position = {lost})
                         WHERE key = (SELECT stream FROM events WHERE position = {lost});
+                    DELETE FROM streams WHERE key IN (SELECT key FROM stream_heads WHERE version = 0);
+                    DELETE FROM stream_heads WHERE version = 0;
                     DELETE FROM stream_marks WHERE position = {lost};
                     DELETE FROM snapshots WHERE position = {lost};
                     DELETE FROM events WHERE position = {lost};"

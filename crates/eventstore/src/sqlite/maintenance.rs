@@ -133,7 +133,12 @@ impl SqliteEventFile {
             if !of_part(key) {
                 continue;
             }
-            let named = row.get_ref(3)?.as_blob_or_null()?.unwrap_or_default();
+            let Some(named) = row.get_ref(3)?.as_blob_or_null()? else {
+                if findings.len() < findings_max && !heads.contains_key(&key) {
+                    findings.push(format!("it is said where stream {key} stands, and there is no stream {key}"));
+                }
+                continue; // Where it has events, they belong to no stream.
+            };
             let name =
                 stream_of_blob(named).map_or_else(|| "a stream of no kind".to_owned(), |stream| stream.to_string());
             let actual = heads.remove(&key).unwrap_or_default();
