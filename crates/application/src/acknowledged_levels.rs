@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ops::Bound;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use inventory_domain::{Level, ProductId, StockId, StoreId};
 
 use crate::Position;
 use crate::ports::{Projected, ProjectionListener};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// New stocks that one part of a list takes in, at most: looking for them holds up others.
 const NEW_MAX: usize = 1_000;

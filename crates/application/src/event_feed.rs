@@ -77,7 +77,7 @@ impl EventFeed {
         let broadcaster =
             Broadcaster::new(Arc::clone(&log), Arc::clone(&form), Arc::clone(&board), committed, settings);
         let pages = EventPages::new(log, form, settings);
-        (Self { board, pages, inbox, closing: watch::Sender::new(false) }, broadcaster)
+        (Self { board, pages, inbox, closing: watch::channel(false).0 }, broadcaster)
     }
 
     /// Pages of the log.

@@ -7,8 +7,7 @@
 use std::collections::HashSet;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use inventory_domain::inventory::Command;
@@ -17,6 +16,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::ports::{Clock, Due, Metadata, ReservationViews};
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Mutex, PoisonError};
 use crate::{Answer, Ask, CommandError, CommandSender, Condition, Position, Request};
 
 /// Who has asked, in the events' metadata.

@@ -22,6 +22,7 @@ pub mod recent_events;
 pub mod stock_list_queries;
 pub mod stock_queries;
 pub mod stream;
+mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 

@@ -1,7 +1,7 @@
 //! The newest events of the log, kept in memory for who follows it closely.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::Position;
 use crate::event_feed::Handed;
 use crate::ports::{AppendGroup, CommitListener, CommittedGroup, EventLog, RecordedEvent, StoreError};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// An [`EventLog`] that answers from what this node has just committed, where that goes on right behind what its reader has seen:
 /// nothing is read back from the store, and decoded, that was here a moment ago.
@@ -44,7 +45,7 @@ impl RecentEvents {
     #[must_use]
     pub fn new(log: Arc<dyn EventLog>, events_max: usize) -> Self {
         let head = *log.appended().borrow();
-        Self { log, events_max, recent: Mutex::default(), appended: watch::Sender::new(head) }
+        Self { log, events_max, recent: Mutex::default(), appended: watch::channel(head).0 }
     }
 
     fn lock(&self) -> MutexGuard<'_, Recent> {

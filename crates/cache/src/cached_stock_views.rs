@@ -4,8 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,6 +17,8 @@ use tokio::time::Instant;
 
 use crate::CacheKey;
 use crate::single_flight::{Flown, SingleFlight};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::value_cache::{Age, Found, ValueCache};
 
 /// The cache's bounds.

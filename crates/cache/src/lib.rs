@@ -6,6 +6,7 @@
 pub mod cache_key;
 pub mod cached_stock_views;
 mod single_flight;
+mod sync;
 mod value_cache;
 
 pub use cache_key::CacheKey;

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::future::Future;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::OnceCell;
+
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The reads under way. There are never more than there are callers that wait for one.
 pub(crate) struct SingleFlight<K, T> {

@@ -1,7 +1,6 @@
 //! The way into the loop.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -10,6 +9,7 @@ use tokio::time::Instant;
 use super::request::{Answer, Ask, CommandError, OrderAnswer, Request, StockAnswer, TransferAnswer};
 use super::waiting::{ManyReplies, Reply, Unit, Verdict, Waiting};
 use crate::ports::StoreError;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Puts requests on the loop's bounded queue. Cheap to clone.
 #[derive(Clone, Debug)]

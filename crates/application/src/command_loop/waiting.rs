@@ -1,6 +1,6 @@
 //! Requests on their way through the loop, and who waits for their answers.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use inventory_domain::inventory::Closing;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::request::{Answer, CommandError, Request};
 use crate::ports::{CommandObserver, CommandOutcome, ObservedCommand};
+use crate::sync::{Mutex, PoisonError};
 
 /// What one request came to.
 pub type Verdict = Result<Answer, CommandError>;

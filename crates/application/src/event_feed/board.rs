@@ -1,8 +1,7 @@
 //! Who listens to what, and how far the broadcaster is.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::Notify;
 
@@ -12,6 +11,8 @@ use super::filter::Interest;
 use super::mailbox::{Frame, Mailbox, Pushed};
 use crate::Position;
 use crate::ports::{EventForm, StoreError};
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What the broadcaster and the listeners share.
 pub(super) struct Board {

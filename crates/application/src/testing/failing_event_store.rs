@@ -1,12 +1,12 @@
 //! A store whose n-th call fails, for fault tests.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 
 use crate::StreamId;
 use crate::ports::{AppendGroup, AppendOutcome, EventStore, LoadedStream, Snapshot, StoreError};
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// How a call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The reference event store: what the ports owe, and nothing else. It forgets everything when it is dropped.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use inventory_domain::{Inventory, StockId, Timestamp};
@@ -11,6 +11,7 @@ use crate::ports::{
     AppendGroup, AppendOutcome, EventHistory, EventLog, EventStore, LoadedStream, PastEvent, RecordedEvent, Snapshot,
     StoreError,
 };
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::{Position, StreamId};
 
 /// Keeps the log in memory. Several command loops may share one.
@@ -35,7 +36,7 @@ impl InMemoryEventStore {
     }
 
     fn new(is_exclusive: bool) -> Self {
-        Self { contents: Mutex::default(), appended: watch::Sender::new(Position::START), is_exclusive }
+        Self { contents: Mutex::default(), appended: watch::channel(Position::START).0, is_exclusive }
     }
 
     fn contents(&self) -> MutexGuard<'_, Contents> {

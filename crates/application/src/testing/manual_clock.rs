@@ -1,10 +1,9 @@
 //! A clock that is set by hand.
 
-use std::sync::atomic::{AtomicI64, Ordering};
-
 use inventory_domain::Timestamp;
 
 use crate::ports::Clock;
+use crate::sync::atomic::{AtomicI64, Ordering};
 
 /// Shows what it was set to, until it is set again.
 #[derive(Debug)]

@@ -1,11 +1,10 @@
 //! Ids that a test can foretell.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use uuid::Uuid;
 
 use crate::EventId;
 use crate::ports::IdSource;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Counts up from 1.
 #[derive(Debug, Default)]
