@@ -5,7 +5,7 @@
 //! page cache, so they don't notice a missing sync. `SQLite` reaches the disk by [`vfs`], the journal by its own file layer.
 //!
 //! In reading order: [`fault`] (what fails, and how), [`trace`] (what was done), [`disk`], [`power_cut`] (what is left), [`vfs`]; then
-//! what the stores are put through: [`stores`], [`told`] (what they said, and whether it holds), [`appends`] and [`commands`] (the work),
+//! what the stores are put through: [`stores`], [`told`] (what they said, and whether it holds), [`mod@appends`] and [`mod@commands`] (the work),
 //! [`campaign`] (the work again and again, with another fault each time).
 #![allow(clippy::missing_panics_doc, reason = "for tests, which fail so")]
 
