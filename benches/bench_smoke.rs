@@ -1,11 +1,11 @@
 //! The smallest run of what `scripts/bench` runs, on debug builds: the figures mean nothing, but each part does its work.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
-use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
+use inventory_benches::program::build;
 use inventory_benches::results::Run;
 
 #[test]
@@ -38,7 +38,7 @@ fn a_run_is_written_and_the_next_one_compared_with_it() {
 
 /// Runs the load program; returns the run and what it has said.
 fn load(out: &Path) -> (Run, String) {
-    let profile = profile();
+    let profile = build(&[]).unwrap(); // `cargo test` has built the examples.
     let output = Command::new(profile.join("examples/load"))
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
         .args(["--scenarios", "spread,growth", "--stores", "sqlite", "--rounds", "1", "--seconds", "0.2"])
@@ -49,17 +49,4 @@ fn load(out: &Path) -> (Run, String) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let (_, run) = Run::newest(out).unwrap().unwrap();
     (run, String::from_utf8(output.stdout).unwrap())
-}
-
-/// The folder of this build, with the service in it; `cargo test` has built the examples.
-fn profile() -> PathBuf {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
-    build.args(["build", "--quiet", "--package", "inventory-api", "--bin", "inventory"]);
-    if !cfg!(debug_assertions) {
-        build.arg("--release");
-    }
-    assert!(build.status().unwrap().success(), "the service can't be built");
-    let this = env::current_exe().unwrap(); // <profile>/deps/<test>
-    this.ancestors().nth(2).unwrap().to_owned()
 }

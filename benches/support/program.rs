@@ -1,5 +1,6 @@
 //! The programs under load, each a process of its own on a folder of its own, and what `/proc` knows of them.
 
+use std::env;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -52,6 +53,9 @@ pub enum ProgramError {
         /// The end of what it has said.
         log: String,
     },
+    /// It can't be built.
+    #[error("{0} has failed")]
+    NotBuilt(String),
     /// It goes on working without a load.
     #[error("process {0} is still busy after ten minutes")]
     NeverIdle(u32),
@@ -236,6 +240,34 @@ fn clock_ticks_per_second() -> u64 {
 #[cfg(not(target_os = "linux"))]
 fn clock_ticks_per_second() -> u64 {
     100
+}
+
+/// Builds the service and these examples, as this program was built, and returns the folder that they are in.
+///
+/// # Errors
+///
+/// [`ProgramError::NotBuilt`] when they can't be.
+pub fn build(examples: &[&str]) -> Result<PathBuf, ProgramError> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let service = vec!["--package", "inventory-api", "--bin", "inventory"];
+    let mut packages = vec![service];
+    if !examples.is_empty() {
+        let chosen = examples.iter().flat_map(|example| ["--example", *example]);
+        packages.push(["--package", "inventory-benches"].into_iter().chain(chosen).collect());
+    }
+    for package in packages {
+        let mut build = Command::new(&cargo);
+        build.args(["build", "--quiet"]).args(package);
+        if !cfg!(debug_assertions) {
+            build.arg("--release");
+        }
+        let status = build.status().map_err(system("cargo can't be run"))?;
+        if !status.success() {
+            return Err(ProgramError::NotBuilt(format!("{build:?}")));
+        }
+    }
+    let this = env::current_exe().map_err(system("this program's path is unknown"))?; // <profile>/deps/<program>
+    Ok(this.ancestors().nth(2).unwrap_or(&this).to_owned())
 }
 
 fn free_address() -> io::Result<SocketAddr> {

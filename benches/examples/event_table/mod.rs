@@ -9,6 +9,8 @@ use std::str::FromStr;
 use rusqlite::{Connection, TransactionBehavior, params};
 use uuid::Uuid;
 
+mod reading;
+
 /// How the log knows that a stream has no version twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layout {
@@ -113,8 +115,8 @@ pub(crate) struct NewEvent {
 
 /// Where an event went.
 #[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "not every program that shares this module answers with it")]
 pub(crate) struct Appended {
-    #[allow(dead_code, reason = "not every program that shares this module answers with it")]
     pub(crate) version: i64,
     pub(crate) position: i64,
 }
