@@ -22,6 +22,7 @@ use inventory_cache::{CacheSettings, CachedStockViews};
 use inventory_domain::{Level, ProductId, StockId};
 use inventory_interleavings::{explore, find, schedules};
 use shuttle::future::block_on;
+use shuttle::rand::Rng;
 use shuttle::sync::Mutex;
 use support::{add, command_loop, stock};
 use tokio::sync::watch;
@@ -31,6 +32,9 @@ use tokio::task::yield_now;
 const WRITERS: u64 = 2;
 const COMMANDS: u64 = 2;
 const READERS: u64 = 2;
+
+/// How often a slow read lets others go first, at most.
+const SLOW_MAX: u32 = 24;
 
 #[test]
 fn no_level_is_older_than_one_that_was_shown_or_acknowledged_before() {
@@ -149,7 +153,10 @@ impl StockViews for Rows {
             let rows = self.0.lock().unwrap();
             Viewed::fresh(rows.0.get(&stock_id).copied(), rows.1)
         };
-        yield_now().await; // What was read is on its way.
+        // What was read is on its way, for as long as others take for a whole step.
+        for _ in 0..shuttle::rand::thread_rng().gen_range(0..SLOW_MAX) {
+            yield_now().await;
+        }
         Ok(viewed)
     }
 
