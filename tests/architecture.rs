@@ -66,13 +66,14 @@ const ALLOWED: [(&str, &[&str]); 8] = [
 ];
 
 /// What is no part of the service: tests and benchmarks, and the sources of two layers once more, built on other locks.
-const NO_LAYER: [&str; 8] = [
+const NO_LAYER: [&str; 9] = [
     "inventory-tests",
     "inventory-faults",
     "inventory-simulation",
     "inventory-interleavings",
     "interleaved-application",
     "interleaved-cache",
+    "interleaved-tokio",
     "inventory-benches",
     "inventory-fuzz",
 ];

@@ -36,8 +36,6 @@ use crate::AcknowledgedLevels;
 use crate::ports::{
     AppendOutcome, Clock, CommandObserver, CommitListener, EventStore, IdSource, ReservationViews, Snapshot, StoreError,
 };
-#[cfg(shuttle)]
-use crate::sync::ReceiveMany as _;
 
 pub use self::request::{
     Answer, Ask, CommandError, Condition, OrderAnswer, Request, RequestKey, Shortfall, StockAnswer, TransferAnswer,

@@ -1,7 +1,7 @@
 //! Runs a scenario in many schedules that `shuttle` chooses: who goes on at every lock, channel and wait is its choice.
 //!
 //! The packages `application` and `cache` beside this one build the sources of the service's crates of these names with the
-//! locks, channels and tasks of `shuttle` in the place of the real ones. Time doesn't pass: a sleep is over as soon as its task
+//! locks, channels and tasks of `shuttle` in the place of the real ones (`tokio` beside them has what `shuttle` lacks). Time doesn't pass: a sleep is over as soon as its task
 //! is chosen, and a timeout never comes, so that no poll saves who has missed a wake-up. A schedule in which everybody waits
 //! for ever is a failure. What is not tried: memory orders weaker than sequential consistency.
 

@@ -40,7 +40,7 @@ const SLOW_MAX: u32 = 24;
 fn no_level_is_older_than_one_that_was_shown_or_acknowledged_before() {
     let [hits, shared] = [(); 2].map(|()| Arc::new(AtomicU64::new(0)));
     let counted = [hits.clone(), shared.clone()];
-    explore(schedules(1_500), move || {
+    explore(schedules(1_000), move || {
         let cache = std::cell::OnceCell::new();
         levels(|source, acknowledged| cache.get_or_init(|| real_cache(source, acknowledged)).clone(), Told::CacheFirst);
         let statistics = cache.get().unwrap().statistics();
