@@ -47,7 +47,7 @@ fn a_wrong_rule_is_found_and_shrunk_to_what_shows_it() {
         (Bug::ShowsOneUnitMore, 1),
         (Bug::ReceivesTwice, 3),
     ] {
-        let found = search(&service, 256, Some(bug)).expect_err(&format!("{bug:?} goes unnoticed"));
+        let found = search(&service, 10_000, Some(bug)).expect_err(&format!("{bug:?} goes unnoticed"));
         let TestError::Fail(reason, (_, steps, _)) = *found else { panic!("{bug:?}: {found}") };
         // A few more may be left: shrinking ends where no one step can be left out alone.
         assert!(steps.len() <= steps_needed + 3, "{bug:?}: {reason}, shown by {steps:#?}");
