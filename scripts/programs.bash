@@ -1,10 +1,5 @@
-# What the benchmark scripts share: programs that are started on empty folders, and medians. Sourced, not run.
+# What the benchmark scripts share: programs that are started on empty folders, and medians. Sourced behind shared.bash, not run.
 # shellcheck shell=bash
-
-fail() {
-    echo "${0##*/}: $*" >&2
-    exit 1
-}
 
 command -v wrk >/dev/null || fail "wrk is missing: apt install wrk (Debian, Ubuntu) or brew install wrk (macOS)"
 command -v curl >/dev/null || fail "curl is missing"
