@@ -1,4 +1,4 @@
-# What the scripts share: what they say, and programs and tools that they build or install. Sourced from the project's folder, not run.
+# What the scripts share: what they say, their tests, and programs and tools that they build or install. Sourced from the project's folder, not run.
 # shellcheck shell=bash
 
 # The comment that a script begins with is its help.
@@ -32,6 +32,25 @@ fail() {
 
 step() {
     printf '\n== %s\n' "$*"
+}
+
+tests_passed=0
+
+# count_tests ARGUMENT...: `cargo test`; adds to $tests_passed how many have.
+count_tests() {
+    local said status=0
+    said=$(mktemp)
+    cargo test --locked "$@" | tee "$said" || status=$?
+    tests_passed=$((tests_passed + $(awk '/^test result: ok\./ { passed += $4 } END { print passed + 0 }' "$said")))
+    rm "$said"
+    [[ $status -eq 0 ]] || exit "$status"
+}
+
+# run_tests ARGUMENT...: `cargo test`, where one has to pass. To cargo a name that no test has (any more) is a success.
+run_tests() {
+    tests_passed=0
+    count_tests "$@"
+    [[ $tests_passed -gt 0 ]] || fail "no test was run by: cargo test $*"
 }
 
 # build_release PART...: the `service`, the `ceilings` that it is measured against, or both; nothing where BUILD=no.
