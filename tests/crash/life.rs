@@ -1,5 +1,6 @@
 //! The life of a data folder: rounds of load, each with a bad end, and all that has to hold after each of them.
 
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use proptest::test_runner::{RngAlgorithm, TestRng};
 
 use crate::account::Call;
 use crate::answers::Counts;
-use crate::ending::Ending;
+use crate::ending::{Ending, Endings};
 use crate::ledger::Ledger;
 use crate::read_models::run;
 use crate::seeds;
@@ -18,6 +19,9 @@ use crate::shopper::{PRODUCTS, STORES, Shared, Shopper, uuid};
 
 /// Clients that ask at the same time.
 const SHOPPERS: usize = 8;
+
+/// Commands that are granted in a round before its end comes.
+pub(crate) const GRANTED_A_ROUND: Range<u64> = 20..160;
 
 /// How long something that has to come may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -30,16 +34,20 @@ pub(crate) struct Life {
     pub ledger: Ledger,
     pub rng: TestRng,
     pub figures: Figures,
+    /// How the next rounds end, the next one last.
+    endings: Vec<Ending>,
 }
 
 /// What has happened in a life, or in many.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Figures {
     pub rounds: u64,
-    pub kills: u64,
+    pub endings: Endings,
     pub events: u64,
     pub expired: u64,
     pub rows: u64,
+    /// Commands that were granted before the first round.
+    pub granted_before: u64,
     pub counts: Counts,
 }
 
@@ -47,10 +55,11 @@ impl Figures {
     pub(crate) fn add(&mut self, other: &Self) {
         let Counts { granted, refused, unknown, unknown_done, sent_again, told_again } = other.counts;
         self.rounds += other.rounds;
-        self.kills += other.kills;
+        self.endings.add(&other.endings);
         self.events += other.events;
         self.expired += other.expired;
         self.rows += other.rows;
+        self.granted_before += other.granted_before;
         self.counts.granted += granted;
         self.counts.refused += refused;
         self.counts.unknown += unknown;
@@ -110,8 +119,9 @@ impl Life {
         let shared = Shared::default();
         let service = seeds::plant(&mut shoppers, &shared, &settings)?;
         let (ledger, figures) = (Ledger::default(), Figures::default());
-        let mut life = Self { service: Some(service), shoppers, shared, ledger, rng, figures };
+        let mut life = Self { service: Some(service), shoppers, shared, ledger, rng, figures, endings: Vec::new() };
         life.check()?;
+        life.figures.granted_before = life.figures.counts.granted;
         Ok(life)
     }
 
@@ -161,8 +171,12 @@ impl Life {
     ///
     /// What doesn't hold.
     pub(crate) fn round(&mut self) -> Result<(), String> {
-        let ending = Ending::draw(&mut self.rng);
-        let load = Duration::from_micros(self.rng.random_range(20_000..300_000));
+        let ending = self.endings.pop().unwrap_or_else(|| {
+            self.endings = Ending::of_ten_rounds(&mut self.rng);
+            self.endings.pop().unwrap_or(Ending::Killed)
+        });
+        let load = self.rng.random_range(GRANTED_A_ROUND);
+        let in_this_round = |error: String| format!("{ending:?} after {load} were granted: {error}");
         self.shared.is_over.store(false, Ordering::SeqCst);
         let client = self.client();
         let mut service = self.service.take().ok_or("the service is gone")?;
@@ -173,23 +187,26 @@ impl Life {
                 .into_iter()
                 .map(|(shopper, client)| scope.spawn(move || shopper.shop(&client, shared, usize::MAX)))
                 .collect();
-            thread::sleep(load);
+            let loaded = shared.wait_for(load);
+            // Not always right after an answer.
+            thread::sleep(Duration::from_micros(rng.random_range(0..10_000)));
             shared.is_over.store(true, Ordering::SeqCst);
-            let ended = ending.bring_about(&mut service, rng);
+            let ended = loaded.and_then(|()| ending.bring_about(&mut service, rng));
+            if ended.is_err() {
+                service.kill(); // Or the clients would go on for ever.
+            }
             let gone = all.into_iter().map(|one| one.join().unwrap_or_else(|_| Err("a client has panicked".into())));
-            gone.fold(ended, Result::and)
+            gone.fold(Ok(()), Result::and).and(ended)
         })
-        .map_err(|error| format!("{ending:?} after {load:?}: {error}"))?;
+        .map_err(in_this_round)?;
         self.figures.rounds += 1;
-        self.figures.kills += u64::from(ending != Ending::Stopped);
-        let as_it_was_left = run(&mut service.command(&["verify"]));
-        let after = |error: String| format!("{ending:?} after {load:?}: {error}");
-        as_it_was_left.map_err(after)?;
+        self.figures.endings.count(ending);
+        run(&mut service.command(&["verify"])).map_err(in_this_round)?; // As it was left.
         self.service = Some(service.restart());
         let client = self.client();
         let cleared =
             self.shoppers.iter_mut().try_for_each(|shopper| shopper.clear_up(&client, &self.shared).map(drop));
-        cleared.and_then(|()| self.check()).map_err(|error| format!("{ending:?} after {load:?}: {error}"))
+        cleared.and_then(|()| self.check()).map_err(in_this_round)
     }
 }
 

@@ -57,6 +57,22 @@ pub(crate) fn applied(service: &RunningService) -> Result<u64, String> {
     Ok(least.map_err(|error| error.to_string())?.unsigned_abs())
 }
 
+/// Whether a service that was killed has left a read model half made anew. Its file is copied first: the next start has to find it as
+/// it was left.
+///
+/// # Errors
+///
+/// When it can't be read.
+pub(crate) fn are_half_rebuilt(service: &RunningService) -> Result<bool, String> {
+    let copy = tempfile::tempdir().map_err(|error| error.to_string())?;
+    copy_database("read_models.db", service.data(), copy.path()).map_err(|error| error.to_string())?;
+    let models = Connection::open(copy.path().join("read_models.db")).map_err(|error| error.to_string())?;
+    let left = "SELECT count(*) FROM sqlite_schema
+        WHERE type = 'table' AND (name GLOB '*_rebuilt_[0-9]*' OR name GLOB '*_replaced_[0-9]*')";
+    let left = models.query_row(left, [], |row| row.get::<_, i64>(0));
+    Ok(left.map_err(|error| error.to_string())? > 0)
+}
+
 /// All rows of a table, one a line.
 fn dump(folder: &Path, table: &str, order: &str) -> Result<String, String> {
     let sqlite = |error: rusqlite::Error| format!("{table}: {error}");
@@ -91,17 +107,23 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Copies the event log, of either kind, and nothing else.
 fn copy_log(from: &Path, to: &Path) -> std::io::Result<()> {
-    for file in ["events.db", "events.db-wal"] {
-        if from.join(file).exists() {
-            fs::copy(from.join(file), to.join(file))?;
-        }
-    }
+    copy_database("events.db", from, to)?;
     let journal = Path::new("events").join("log");
     if from.join(&journal).exists() {
         fs::create_dir_all(to.join(&journal))?;
         for segment in fs::read_dir(from.join(&journal))? {
             let name = segment?.file_name();
             fs::copy(from.join(&journal).join(&name), to.join(&journal).join(&name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies a database with its write-ahead log, if it is there.
+fn copy_database(name: &str, from: &Path, to: &Path) -> std::io::Result<()> {
+    for file in [name.to_owned(), format!("{name}-wal")] {
+        if from.join(&file).exists() {
+            fs::copy(from.join(&file), to.join(&file))?;
         }
     }
     Ok(())

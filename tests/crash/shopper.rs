@@ -1,6 +1,7 @@
 //! A client that asks for everything in turn, and keeps an account of it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
 
 use inventory_tests::{Asked, Client, Stock, id};
 use proptest::prelude::RngExt;
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::account::{Attempt, Call, Command, Reply, Told};
+use crate::life::PATIENCE;
 
 /// Products and stores that all clients ask about.
 pub(crate) const PRODUCTS: u128 = 4;
@@ -21,6 +23,32 @@ pub(crate) struct Shared {
     pub acknowledged: AtomicU64,
     /// Whether the service may be gone.
     pub is_over: AtomicBool,
+    /// How many commands they were granted, and what wakes who waits for more of them.
+    granted: Mutex<u64>,
+    more_granted: Condvar,
+}
+
+impl Shared {
+    /// Waits until so many more commands are granted: what a load is mustn't depend on how fast the machine is.
+    ///
+    /// # Errors
+    ///
+    /// When they don't come.
+    pub(crate) fn wait_for(&self, more: u64) -> Result<(), String> {
+        let granted = self.granted.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = *granted + more;
+        let waited = self.more_granted.wait_timeout_while(granted, PATIENCE, |granted| *granted < wanted);
+        let (granted, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() { Err(format!("{} of {more} commands are missing", wanted - *granted)) } else { Ok(()) }
+    }
+
+    fn take(&self, replies: &[Reply]) {
+        let positions = replies.iter().filter_map(|reply| reply.body["position"].as_u64());
+        self.acknowledged.fetch_max(positions.max().unwrap_or(0), Ordering::SeqCst);
+        let new = replies.iter().filter(|reply| reply.is_granted() && !reply.is_repeat).count() as u64;
+        *self.granted.lock().unwrap_or_else(PoisonError::into_inner) += new;
+        self.more_granted.notify_all();
+    }
 }
 
 /// A client.
@@ -137,8 +165,7 @@ impl Shopper {
             Err(error) => (Told::Nothing, Err(error.to_string())),
         };
         if let Told::Replies(replies) = &told {
-            let positions = replies.iter().filter_map(|reply| reply.body["position"].as_u64());
-            shared.acknowledged.fetch_max(positions.max().unwrap_or(0), Ordering::SeqCst);
+            shared.take(replies);
         }
         let asked: Vec<Asked> = call.commands.iter().map(|command| command.asked.clone()).collect();
         for (place, asked) in asked.iter().enumerate() {

@@ -207,13 +207,13 @@ impl RunningService {
         self.restart()
     }
 
-    /// Kills it with SIGKILL.
+    /// Kills it with SIGKILL, and returns how it has ended: by itself, where it was quicker.
     ///
     /// # Panics
     ///
     /// When it can't be killed.
-    pub fn kill(&mut self) {
-        self.process.kill().and_then(|()| self.process.wait()).unwrap_or_else(|error| panic!("still alive: {error}"));
+    pub fn kill(&mut self) -> ExitStatus {
+        self.process.kill().and_then(|()| self.process.wait()).unwrap_or_else(|error| panic!("still alive: {error}"))
     }
 
     /// Asks it to stop, with SIGTERM.
@@ -275,7 +275,12 @@ impl RunningService {
     /// Starts another one on the data of this one, which has ended.
     #[must_use]
     pub fn restart(self) -> Self {
-        self.restart_with(&[])
+        self.next(&[])
+    }
+
+    /// As [`RunningService::restart`], in the place of this one.
+    pub fn start_again(&mut self) {
+        *self = self.next(&[]);
     }
 
     /// As [`RunningService::restart`], at the port that this one had.
@@ -286,10 +291,10 @@ impl RunningService {
     #[must_use]
     pub fn restart_at_its_port(self) -> Self {
         let port = self.address.rsplit(':').next().map(str::to_owned).unwrap_or_default();
-        self.restart_with(&[("INVENTORY__SERVER__PORT", &port)])
+        self.next(&[("INVENTORY__SERVER__PORT", &port)])
     }
 
-    fn restart_with(self, more: &[(&str, &str)]) -> Self {
+    fn next(&self, more: &[(&str, &str)]) -> Self {
         let mut settings: Vec<_> = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         settings.extend(more);
         Self::start_on(Arc::clone(&self.data), &[], &settings)
