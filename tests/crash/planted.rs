@@ -1,6 +1,6 @@
 //! Bugs that are planted, so that the harness is seen to find them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
@@ -64,38 +64,53 @@ fn a_log_that_was_tampered_with_is_found_out() {
     let (life, log) = quiet_life(101);
     let accounts = life.accounts();
     check(&log, &accounts).unwrap();
-    for (number, group) in groups(&log).into_iter().enumerate().skip(20).step_by(23) {
-        let lost = [&log[..group.start], &log[group.end..]].concat();
-        check(&renumbered(lost), &accounts).expect_err(&format!("group {number} is lost"));
-        let twice = [&log[..group.end], &log[group.start..]].concat();
-        check(&renumbered(twice), &accounts).expect_err(&format!("group {number} is there twice"));
-        if group.len() > 1 {
-            let half = [&log[..group.end - 1], &log[group.end..]].concat();
-            check(&renumbered(half), &accounts).expect_err(&format!("group {number} is there by half"));
-        }
-        for change in CHANGES {
-            let mut changed = log.clone();
-            change(&mut changed[group.start]);
-            if changed != log {
-                check(&changed, &accounts)
-                    .expect_err(&format!("{:?} was {:?}", changed[group.start], log[group.start]));
-            }
+    // Not the first deliveries, before which nothing stands, and nothing that nobody has asked for.
+    let asked = groups(&log).into_iter().skip(20).filter(|group| log[group.start].request_id.is_some());
+    let (single, several): (Vec<_>, Vec<_>) = asked.partition(|group| group.len() == 1);
+    let mut planted: BTreeMap<&str, u64> = BTreeMap::new();
+    for group in single.iter().chain(&several).step_by(23) {
+        for (how, tampered) in tampered_with(&log, group) {
+            check(&tampered, &accounts).expect_err(&format!("{how}: {:?}", &log[group.clone()]));
+            *planted.entry(how).or_default() += 1;
         }
     }
-    let late = log.len() - 1;
+    assert_eq!(planted.len(), 3 + CHANGES.len(), "each way was tried: {planted:?}");
+    assert!(planted.values().all(|count| *count >= 4), "more than once or twice: {planted:?}");
+    let late = log.iter().rposition(|event| event.request_id.is_some()).unwrap();
     check(&log[..late], &accounts).expect_err("the end is lost");
 }
 
-const CHANGES: [fn(&mut LogEvent); 5] = [
-    |event| {
+/// The log with one group of it wrong, in each way that there is for it, with a word for each.
+fn tampered_with(log: &[LogEvent], group: &Range<usize>) -> Vec<(&'static str, Vec<LogEvent>)> {
+    let (before, it, behind) = (&log[..group.start], &log[group.clone()], &log[group.end..]);
+    let mut all = vec![
+        ("lost", renumbered([before, behind].concat())),
+        ("there twice", renumbered([before, it, it, behind].concat())),
+    ];
+    if let [half @ .., _] = it
+        && !half.is_empty()
+    {
+        all.push(("there by half", renumbered([before, half, behind].concat())));
+    }
+    all.extend(CHANGES.into_iter().filter_map(|(how, change)| {
+        let mut changed = log.to_vec();
+        change(&mut changed[group.start]);
+        (changed != log).then_some((how, changed))
+    }));
+    all
+}
+
+/// What one event may be changed to, with a word for each.
+const CHANGES: [(&str, fn(&mut LogEvent)); 5] = [
+    ("of one unit more", |event| {
         if let Some(units) = event.data["quantity"].as_u64() {
             event.data["quantity"] = (units + 1).into();
         }
-    },
-    |event| event.request_id = Some("somebody-else".into()),
-    |event| event.version += 1,
-    |event| event.recorded_at -= 3_600_000,
-    |event| event.stream = event.stream.replace("inventory-", "inventory"),
+    }),
+    ("somebody else's", |event| event.request_id = Some("somebody-else".into())),
+    ("of another version", |event| event.version += 1),
+    ("an hour early", |event| event.recorded_at -= 3_600_000),
+    ("of another stream", |event| event.stream = event.stream.replace("inventory-", "inventory")),
 ];
 
 #[test]
