@@ -22,14 +22,15 @@ pub fn holds(cases: u32) {
     }
 }
 
-/// Checks that it is noticed where the model gets a rule wrong.
+/// Checks that it is noticed where the model gets a rule wrong, by what the message says.
 #[track_caller]
-pub fn fails<const WRONG: u8>() {
+pub fn fails<const WRONG: u8>(noticed_by: &str) {
     // Shrinking can't be switched off: the strategy wants to be asked once for something simpler.
     let config = Config { cases: 2_000, max_shrink_iters: 1, failure_persistence: None, ..Config::default() };
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     match run::<WRONG>(TestRunner::new_with_rng(config, rng)) {
-        Err(TestError::Fail(..)) => (),
+        Err(TestError::Fail(reason, _)) if reason.message().contains(noticed_by) => (),
+        Err(TestError::Fail(reason, _)) => panic!("noticed elsewhere: {reason}"),
         other => panic!("a rule that is wrong passes: {other:?}"),
     }
 }

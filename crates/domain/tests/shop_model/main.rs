@@ -20,45 +20,45 @@ fn the_shop_decides_as_the_model_does() {
 
 #[test]
 fn a_deadline_that_is_a_millisecond_late_is_noticed() {
-    fails::<{ Wrong::EXPIRES_LATE }>();
+    fails::<{ Wrong::EXPIRES_LATE }>("comes to");
 }
 
 #[test]
 fn reservations_that_are_freed_in_another_order_are_noticed() {
-    fails::<{ Wrong::FREES_THE_LAST_FIRST }>();
+    fails::<{ Wrong::FREES_THE_LAST_FIRST }>("comes to");
 }
 
 #[test]
 fn expired_reservations_that_are_freed_without_need_are_noticed() {
-    fails::<{ Wrong::FREES_TOO_MUCH }>();
+    fails::<{ Wrong::FREES_TOO_MUCH }>("comes to");
 }
 
 #[test]
 fn a_rest_that_stays_held_is_noticed() {
-    fails::<{ Wrong::KEEPS_THE_REST }>();
+    fails::<{ Wrong::KEEPS_THE_REST }>("the level of stock");
 }
 
 #[test]
 fn a_reservation_that_holds_again_is_noticed() {
-    fails::<{ Wrong::FORGETS_WHAT_IS_CLOSED }>();
+    fails::<{ Wrong::FORGETS_WHAT_IS_CLOSED }>("comes to");
 }
 
 #[test]
 fn a_line_that_is_freed_without_its_order_is_noticed() {
-    fails::<{ Wrong::FREES_LINES_ALONE }>();
+    fails::<{ Wrong::FREES_LINES_ALONE }>("comes to");
 }
 
 #[test]
 fn a_late_count_that_knows_no_other_is_noticed() {
-    fails::<{ Wrong::COUNTS_TWICE }>();
+    fails::<{ Wrong::COUNTS_TWICE }>("comes to");
 }
 
 #[test]
 fn an_order_that_is_placed_in_part_is_noticed() {
-    fails::<{ Wrong::PLACES_IN_PART }>();
+    fails::<{ Wrong::PLACES_IN_PART }>("comes to");
 }
 
 #[test]
 fn a_transfer_that_is_received_twice_is_noticed() {
-    fails::<{ Wrong::RECEIVES_TWICE }>();
+    fails::<{ Wrong::RECEIVES_TWICE }>("how transfers stand");
 }
