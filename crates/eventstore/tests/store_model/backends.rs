@@ -13,8 +13,8 @@ use super::machine::{Backend, Ports};
 pub struct InMemory(Option<Arc<InMemoryEventStore>>);
 
 impl Backend for InMemory {
-    fn open(&mut self, _: &TempDir, _: Arc<ManualClock>) -> Arc<dyn Ports> {
-        self.0.get_or_insert_with(|| Arc::new(InMemoryEventStore::exclusive())).clone()
+    fn open(&mut self, _: &TempDir, _: Arc<ManualClock>) -> Ports {
+        Arc::clone(self.0.get_or_insert_with(|| Arc::new(InMemoryEventStore::exclusive()))).into()
     }
 }
 
@@ -23,14 +23,14 @@ impl Backend for InMemory {
 pub struct Sqlite;
 
 impl Backend for Sqlite {
-    fn open(&mut self, folder: &TempDir, clock: Arc<ManualClock>) -> Arc<dyn Ports> {
+    fn open(&mut self, folder: &TempDir, clock: Arc<ManualClock>) -> Ports {
         let settings = SqliteSettings {
             streams_remembered_max: 2,
             append_id_segment_keys_max: 3,
             log_page_events_max: 7,
             ..SqliteSettings::default()
         };
-        SqliteEventStore::open(Arc::new(DataFolder::open(folder.path()).unwrap()), &settings, clock).unwrap()
+        SqliteEventStore::open(Arc::new(DataFolder::open(folder.path()).unwrap()), &settings, clock).unwrap().into()
     }
 }
 
@@ -39,13 +39,13 @@ impl Backend for Sqlite {
 pub struct Jsonl;
 
 impl Backend for Jsonl {
-    fn open(&mut self, folder: &TempDir, clock: Arc<ManualClock>) -> Arc<dyn Ports> {
+    fn open(&mut self, folder: &TempDir, clock: Arc<ManualClock>) -> Ports {
         let settings = JsonlSettings {
             segment_bytes: 4_000,
             log_page_events_max: 7,
             stream_files_open_max: 2,
             ..JsonlSettings::default()
         };
-        JsonlEventStore::open(Arc::new(DataFolder::open(folder.path()).unwrap()), &settings, clock).unwrap()
+        JsonlEventStore::open(Arc::new(DataFolder::open(folder.path()).unwrap()), &settings, clock).unwrap().into()
     }
 }

@@ -3,16 +3,14 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use inventory_application::StreamId;
 use inventory_application::ports::{
-    AppendGroup, AppendOutcome, Clock, EventHistory, EventLog, EventStore, LoadedStream, RecordedEvent, Snapshot,
-    StoreError,
+    AppendGroup, AppendOutcome, Clock, EventHistory, EventStore, LoadedStream, RecordedEvent, Snapshot, StoreError,
 };
 use inventory_application::testing::{InMemoryEventStore, ManualClock};
-use inventory_application::{Position, StreamId};
 use inventory_domain::{StockId, Timestamp};
 use inventory_eventstore::{DataFolder, JsonlEventStore, JsonlSettings};
 use tempfile::TempDir;
-use tokio::sync::watch;
 
 use super::machine::{Backend, Ports};
 
@@ -39,17 +37,20 @@ pub struct Flawed<const WRONG: u8> {
 type Batches = Arc<Mutex<Vec<Arc<Vec<AppendGroup>>>>>;
 
 impl<const WRONG: u8> Backend for Flawed<WRONG> {
-    fn open(&mut self, folder: &TempDir, clock: Arc<ManualClock>) -> Arc<dyn Ports> {
+    fn open(&mut self, folder: &TempDir, clock: Arc<ManualClock>) -> Ports {
         self.opened += 1;
-        let inner: Arc<dyn Ports> = match WRONG {
+        let Ports { events, log, history } = match WRONG {
             Wrong::FORGETS_TOO_EARLY => {
                 let folder = Arc::new(DataFolder::open(folder.path()).unwrap());
-                JsonlEventStore::open(folder, &JsonlSettings::default(), Arc::new(FastClock(clock))).unwrap()
+                let store = JsonlEventStore::open(folder, &JsonlSettings::default(), Arc::new(FastClock(clock)));
+                store.unwrap().into()
             }
-            _ => self.again(),
+            _ => self.again().into(),
         };
         let (written, opened) = (Arc::clone(&self.written), self.opened);
-        Arc::new(FlawedStore::<WRONG> { inner, written, opened })
+        let history = Arc::new(FlawedHistory::<WRONG> { inner: history, events: Arc::clone(&events) });
+        let events = Arc::new(FlawedEvents::<WRONG> { inner: events, written, opened });
+        Ports { events, log, history }
     }
 }
 
@@ -78,14 +79,15 @@ impl Clock for FastClock {
     }
 }
 
-struct FlawedStore<const WRONG: u8> {
-    inner: Arc<dyn Ports>,
+/// What is written goes through here, also where nothing of it is wrong, so that it can be written anew.
+struct FlawedEvents<const WRONG: u8> {
+    inner: Arc<dyn EventStore>,
     written: Batches,
     opened: u8,
 }
 
 #[async_trait]
-impl<const WRONG: u8> EventStore for FlawedStore<WRONG> {
+impl<const WRONG: u8> EventStore for FlawedEvents<WRONG> {
     async fn append(&self, batch: Arc<Vec<AppendGroup>>) -> Result<Vec<AppendOutcome>, StoreError> {
         let mut groups = batch.to_vec();
         if WRONG == Wrong::FORGETS_APPEND_IDS {
@@ -117,8 +119,13 @@ impl<const WRONG: u8> EventStore for FlawedStore<WRONG> {
     }
 }
 
+struct FlawedHistory<const WRONG: u8> {
+    inner: Arc<dyn EventHistory>,
+    events: Arc<dyn EventStore>,
+}
+
 #[async_trait]
-impl<const WRONG: u8> EventHistory for FlawedStore<WRONG> {
+impl<const WRONG: u8> EventHistory for FlawedHistory<WRONG> {
     async fn stream_page(&self, stream: StreamId, after: u64, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
         let too_early = u64::from(WRONG == Wrong::PAGES_START_TOO_EARLY && after >= 5);
         self.inner.stream_page(stream, after - too_early, limit).await
@@ -128,23 +135,8 @@ impl<const WRONG: u8> EventHistory for FlawedStore<WRONG> {
         let mut loaded = self.inner.load_at(stock_id, at).await?;
         if WRONG == Wrong::SNAPSHOTS_KNOW_THE_FUTURE {
             // The newest one, whenever that was.
-            loaded.snapshot = self.inner.load(vec![stock_id.into()]).await?.remove(0).snapshot;
+            loaded.snapshot = self.events.load(vec![stock_id.into()]).await?.remove(0).snapshot;
         }
         Ok(loaded)
-    }
-}
-
-#[async_trait]
-impl<const WRONG: u8> EventLog for FlawedStore<WRONG> {
-    async fn read(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
-        self.inner.read(after, limit).await
-    }
-
-    async fn head(&self) -> Result<Position, StoreError> {
-        self.inner.head().await
-    }
-
-    fn appended(&self) -> watch::Receiver<Position> {
-        self.inner.appended()
     }
 }

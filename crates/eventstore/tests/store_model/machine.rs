@@ -21,14 +21,22 @@ use super::model::{Model, STREAMS, stock, stream};
 use super::operation::{Operation, operation};
 
 /// All ports of one store.
-pub trait Ports: EventStore + EventLog + EventHistory {}
+pub struct Ports {
+    pub events: Arc<dyn EventStore>,
+    pub log: Arc<dyn EventLog>,
+    pub history: Arc<dyn EventHistory>,
+}
 
-impl<S: EventStore + EventLog + EventHistory> Ports for S {}
+impl<S: EventStore + EventLog + EventHistory + 'static> From<Arc<S>> for Ports {
+    fn from(store: Arc<S>) -> Self {
+        Self { events: store.clone(), log: store.clone(), history: store }
+    }
+}
 
 /// A kind of store.
 pub trait Backend: Default + 'static {
     /// Opens the store in this folder. It is dropped before it is opened again.
-    fn open(&mut self, folder: &TempDir, clock: Arc<ManualClock>) -> Arc<dyn Ports>;
+    fn open(&mut self, folder: &TempDir, clock: Arc<ManualClock>) -> Ports;
 }
 
 /// Checks that a store answers as the model does in at least `cases` runs; `PROPTEST_CASES` asks for another number.
@@ -109,24 +117,24 @@ struct Machine<B>(PhantomData<B>);
 /// A store at work.
 struct Subject<B> {
     backend: B,
-    store: Option<Arc<dyn Ports>>,
+    store: Option<Ports>,
     clock: Arc<ManualClock>,
     runtime: Runtime,
     folder: TempDir,
 }
 
 impl<B: Backend> Subject<B> {
-    fn store(&self) -> &dyn Ports {
-        self.store.as_deref().unwrap()
+    fn store(&self) -> &Ports {
+        self.store.as_ref().unwrap()
     }
 
     fn page(&self, after: usize, limit: usize) -> Vec<RecordedEvent> {
-        self.runtime.block_on(self.store().read(Position(after as u64), limit)).unwrap()
+        self.runtime.block_on(self.store().log.read(Position(after as u64), limit)).unwrap()
     }
 
     fn load(&self, numbers: &[usize], model: &Model) {
         let streams: Vec<_> = numbers.iter().map(|number| stream(*number)).collect();
-        let all = self.runtime.block_on(self.store().load(streams.clone())).unwrap();
+        let all = self.runtime.block_on(self.store().events.load(streams.clone())).unwrap();
         assert_eq!(all.len(), streams.len(), "there is one answer for each stream");
         for (loaded, stream) in all.iter().zip(streams) {
             let events: Vec<_> = model.of(stream).collect();
@@ -168,7 +176,7 @@ impl<B: Backend> StateMachineTest for Machine<B> {
     fn apply(mut subject: Subject<B>, model: &Model, operation: Operation) -> Subject<B> {
         match operation {
             Operation::Append(_) => {
-                let append = subject.store().append(Arc::clone(&model.batch));
+                let append = subject.store().events.append(Arc::clone(&model.batch));
                 assert_eq!(subject.runtime.block_on(append).unwrap(), model.outcomes, "what became of the groups");
             }
             Operation::Load(numbers) => subject.load(&numbers, model),
@@ -184,7 +192,7 @@ impl<B: Backend> StateMachineTest for Machine<B> {
             }
             Operation::StreamPage { stream: number, after, limit } => {
                 let after = after.index(usize::try_from(model.version(stream(number))).unwrap() + 2);
-                let page = subject.store().stream_page(stream(number), after as u64, limit);
+                let page = subject.store().history.stream_page(stream(number), after as u64, limit);
                 let page = subject.runtime.block_on(page).unwrap();
                 let ought: Vec<_> = model.of(stream(number)).skip(after).take(limit).cloned().collect();
                 assert_eq!(page, ought, "a page of a stream");
@@ -194,7 +202,7 @@ impl<B: Backend> StateMachineTest for Machine<B> {
                 let Some(version) = nth(event, model.version(stream)) else { return subject };
                 let moment = model.of(stream).nth(usize::try_from(version).unwrap() - 1).unwrap().recorded_at;
                 let moment = Timestamp::from_millis(moment.millis() + off_ms);
-                let loaded = subject.runtime.block_on(subject.store().load_at(stock(number), moment)).unwrap();
+                let loaded = subject.runtime.block_on(subject.store().history.load_at(stock(number), moment)).unwrap();
                 let then: Vec<_> = model.of(stream).filter(|event| event.recorded_at <= moment).collect();
                 compare(&loaded, &then, model, "the stream as it was");
             }
@@ -204,7 +212,7 @@ impl<B: Backend> StateMachineTest for Machine<B> {
                 let position = model.of(stream).nth(usize::try_from(version).unwrap() - 1).unwrap().position;
                 let inventory = model.state(stream, version);
                 let kept = vec![Snapshot { stock_id: stock(number), position, inventory }];
-                subject.runtime.block_on(subject.store().keep_snapshots(kept)).unwrap();
+                subject.runtime.block_on(subject.store().events.keep_snapshots(kept)).unwrap();
             }
             Operation::Reopen => {
                 subject.store = None;
@@ -216,7 +224,7 @@ impl<B: Backend> StateMachineTest for Machine<B> {
     }
 
     fn check_invariants(subject: &Subject<B>, model: &Model) {
-        let head = subject.runtime.block_on(subject.store().head()).unwrap();
+        let head = subject.runtime.block_on(subject.store().log.head()).unwrap();
         assert_eq!(head, Position(model.log.len() as u64), "where the log ends");
     }
 
