@@ -1,8 +1,9 @@
 //! The smallest run of what `scripts/bench` runs, on debug builds: the figures mean nothing, but each part does its work.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+use std::env;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use inventory_benches::program::build;
@@ -38,8 +39,7 @@ fn a_run_is_written_and_the_next_one_compared_with_it() {
 
 /// Runs the load program; returns the run and what it has said.
 fn load(out: &Path) -> (Run, String) {
-    let profile = build(&[]).unwrap(); // `cargo test` has built the examples.
-    let output = Command::new(profile.join("examples/load"))
+    let output = Command::new(built().join("examples/load"))
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
         .args(["--scenarios", "spread,growth", "--stores", "sqlite", "--rounds", "1", "--seconds", "0.2"])
         .args(["--stocks", "10", "--growth", "2000", "--out"])
@@ -49,4 +49,17 @@ fn load(out: &Path) -> (Run, String) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let (_, run) = Run::newest(out).unwrap().unwrap();
     (run, String::from_utf8(output.stdout).unwrap())
+}
+
+/// Builds what is run, and returns the folder that it is in. The examples have the features that a test of the whole workspace has,
+/// which has built them already; a test of this alone would run what was built before.
+fn built() -> PathBuf {
+    let mut examples = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    examples.args(["build", "--quiet", "--workspace", "--all-features"]);
+    examples.args(["--example", "load", "--example", "write_ceiling"]);
+    if !cfg!(debug_assertions) {
+        examples.arg("--release");
+    }
+    assert!(examples.status().unwrap().success(), "{examples:?}");
+    build(&[]).unwrap()
 }
