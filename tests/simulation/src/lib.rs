@@ -1,5 +1,6 @@
 //! Nodes of the service without their outside, under one seed: simulated time, random delays, faults, crashes, clocks that are off,
-//! and clients who get in each other's way; then every promise is checked against the log.
+//! and clients who get in each other's way; then promises 2 to 7 of `docs/RELIABILITY.md` are checked against the log. The others are about
+//! what is on a disk.
 //!
 //! The parts are the service's own: command loop, acknowledged levels, cache, projections with their read models on `SQLite`, expiry,
 //! queries. Only the store (in memory), the clock, the ids and the network are not. Not in here: HTTP, the stores on disk.
