@@ -100,8 +100,11 @@ fn tampered_with(log: &[LogEvent], group: &Range<usize>) -> Vec<(&'static str, V
     all
 }
 
+/// Changes an event.
+type Change = fn(&mut LogEvent);
+
 /// What one event may be changed to, with a word for each.
-const CHANGES: [(&str, fn(&mut LogEvent)); 5] = [
+const CHANGES: [(&str, Change); 5] = [
     ("of one unit more", |event| {
         if let Some(units) = event.data["quantity"].as_u64() {
             event.data["quantity"] = (units + 1).into();

@@ -36,10 +36,10 @@ impl Shared {
     /// When they don't come.
     pub(crate) fn wait_for(&self, more: u64) -> Result<(), String> {
         let granted = self.granted.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted = *granted + more;
-        let waited = self.more_granted.wait_timeout_while(granted, PATIENCE, |granted| *granted < wanted);
-        let (granted, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-        if waited.timed_out() { Err(format!("{} of {more} commands are missing", wanted - *granted)) } else { Ok(()) }
+        let enough = *granted + more;
+        let end = self.more_granted.wait_timeout_while(granted, PATIENCE, |granted| *granted < enough);
+        let (granted, end) = end.unwrap_or_else(PoisonError::into_inner);
+        if end.timed_out() { Err(format!("{} of {more} commands are missing", enough - *granted)) } else { Ok(()) }
     }
 
     fn take(&self, replies: &[Reply]) {
