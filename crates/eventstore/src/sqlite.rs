@@ -95,6 +95,9 @@ impl SqliteEventStore {
             .max_size(settings.readers_max)
             .min_idle(Some(1))
             .test_on_check_out(false) // A file doesn't hang up.
+            // Nor does it age. What looks for old connections would outlive the store by its period, half a minute, with its threads.
+            .max_lifetime(None)
+            .idle_timeout(None)
             .connection_timeout(reader_wait)
             .build(manager)?;
         Ok(Arc::new(Self {

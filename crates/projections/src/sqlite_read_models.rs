@@ -152,6 +152,9 @@ impl SqliteReadModels {
         let readers = Pool::builder()
             .max_size(settings.readers_max)
             .min_idle(Some(1))
+            // A file's connections don't age. What looks for old ones would outlive the read models by half a minute, with its threads.
+            .max_lifetime(None)
+            .idle_timeout(None)
             .connection_timeout(Duration::from_millis(settings.reader_wait_ms_max))
             .build(manager)?;
         let names = served.iter().map(Model::name).collect();
