@@ -155,6 +155,7 @@ fn sqlite_settings(settings: &Settings) -> SqliteSettings {
         append_id_segment_keys_max: section.append_id_segment_keys_max,
         closed_reservations_remembered: settings.command_loop.closed_reservations_remembered,
         log_page_events_max: section.log_page_events_max,
+        repair_pause_ms: section.repair_pause_ms,
     }
 }
 
@@ -169,5 +170,6 @@ fn jsonl_settings(settings: &Settings) -> JsonlSettings {
         stream_files: section.stream_files,
         stream_files_open_max: section.stream_files_open_max,
         closed_reservations_remembered: settings.command_loop.closed_reservations_remembered,
+        repair_pause_ms: section.repair_pause_ms,
     }
 }

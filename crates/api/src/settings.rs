@@ -138,6 +138,7 @@ sections! {
         stream_files: bool,
         stream_files_open_max: usize,
         log_page_events_max: usize,
+        repair_pause_ms: u64,
     }
     /// `[command_loop]`
     CommandLoopSection {
@@ -366,6 +367,7 @@ impl Settings {
         ensure(self.tokens.leeway_s <= 300, "tokens.leeway_s", "must be at most 300")?;
         let one_secret = self.tokens.hs256_secret.is_empty() || self.tokens.hs256_secret_file.as_os_str().is_empty();
         ensure(one_secret, "tokens.hs256_secret", "must not be given beside hs256_secret_file")?;
+        ensure(self.event_store.repair_pause_ms > 0, "event_store.repair_pause_ms", "must be at least 1")?;
         ensure(self.expiry.poll_ms > 0, "expiry.poll_ms", "must be at least 1")?;
         ensure(self.events.poll_ms > 0, "events.poll_ms", "must be at least 1")?;
         ensure(self.events.heartbeat_ms > 0, "events.heartbeat_ms", "must be at least 1")?;

@@ -145,8 +145,9 @@ impl JsonlEventStore {
         } else {
             None
         };
+        let repair_pause = Duration::from_millis(settings.repair_pause_ms);
         let writer = std::thread::Builder::new().name("event-store-writer".into()).spawn(move || {
-            writer::run(journal, inbox, &announce, &poisoned);
+            writer::run(journal, inbox, &announce, &poisoned, repair_pause);
             drop(folder); // Nobody else has it before the writer is done.
         })?;
         Ok(Arc::new(Self {

@@ -19,6 +19,8 @@ pub struct JsonlSettings {
     pub stream_files_open_max: usize,
     /// Closed reservations that a state remembers: a snapshot of a state that remembers another number is not used.
     pub closed_reservations_remembered: usize,
+    /// How long the writer waits between two tries to start a new segment after a failure, in milliseconds.
+    pub repair_pause_ms: u64,
 }
 
 impl Default for JsonlSettings {
@@ -32,6 +34,7 @@ impl Default for JsonlSettings {
             stream_files: true,
             stream_files_open_max: 256,
             closed_reservations_remembered: inventory_domain::Inventory::CLOSED_REMEMBERED,
+            repair_pause_ms: 250,
         }
     }
 }

@@ -26,15 +26,13 @@ pub(super) enum Job {
     Close,
 }
 
-/// How long the writer waits between two tries to start a new segment.
-const REPAIR_PAUSE: Duration = Duration::from_millis(250);
-
-/// Appends what comes until there is nobody left to ask for it.
+/// Appends what comes until there is nobody left to ask for it; `repair_pause` is between two tries to start a new segment.
 pub(super) fn run(
     mut journal: Journal,
     mut jobs: mpsc::Receiver<Job>,
     announce: &watch::Sender<Position>,
     poisoned: &AtomicBool,
+    repair_pause: Duration,
 ) {
     while let Some(job) = jobs.blocking_recv() {
         let Job::Append { batch, reply } = job else {
@@ -46,7 +44,7 @@ pub(super) fn run(
         let head = journal.head();
         announce.send_if_modified(|announced| std::mem::replace(announced, head) < head);
         drop(reply.send(outcome)); // Who asked may have gone; what is done stays done.
-        if journal.is_poisoned() && !repair_or_refuse(&mut journal, &mut jobs) {
+        if journal.is_poisoned() && !repair_or_refuse(&mut journal, &mut jobs, repair_pause) {
             return;
         }
         poisoned.store(false, Ordering::Relaxed);
@@ -55,11 +53,11 @@ pub(super) fn run(
 
 /// Tries to start a new segment until it stands, without waiting for a caller. Whoever asks meanwhile is told that nothing has
 /// happened. `false` when the store is closed before that.
-fn repair_or_refuse(journal: &mut Journal, jobs: &mut mpsc::Receiver<Job>) -> bool {
+fn repair_or_refuse(journal: &mut Journal, jobs: &mut mpsc::Receiver<Job>, pause: Duration) -> bool {
     loop {
         let Err(error) = journal.repair() else { return true };
         let error: Arc<io::Error> = Arc::new(error);
-        thread::sleep(REPAIR_PAUSE);
+        thread::sleep(pause);
         loop {
             match jobs.try_recv() {
                 Ok(Job::Append { reply, .. }) => {

@@ -21,6 +21,8 @@ pub struct SqliteSettings {
     pub closed_reservations_remembered: usize,
     /// Events in one page of the log, at most (but for a last group that is not split).
     pub log_page_events_max: usize,
+    /// How long the writer waits between two tries to repair the file, in milliseconds.
+    pub repair_pause_ms: u64,
 }
 
 impl Default for SqliteSettings {
@@ -35,6 +37,7 @@ impl Default for SqliteSettings {
             append_id_segment_keys_max: 500_000,
             closed_reservations_remembered: inventory_domain::Inventory::CLOSED_REMEMBERED,
             log_page_events_max: 8_192,
+            repair_pause_ms: 250,
         }
     }
 }

@@ -39,9 +39,6 @@ pub(super) enum Job {
     Close,
 }
 
-/// How long the writer waits between two tries to repair the file.
-const REPAIR_PAUSE: Duration = Duration::from_millis(250);
-
 /// The connection that writes, and what it knows of the streams.
 pub(super) struct Writer {
     path: PathBuf,
@@ -131,7 +128,7 @@ impl Writer {
         loop {
             let Err(error) = self.repair() else { return true };
             let error = Arc::new(error);
-            thread::sleep(REPAIR_PAUSE);
+            thread::sleep(Duration::from_millis(self.settings.repair_pause_ms));
             loop {
                 match jobs.try_recv() {
                     Ok(Job::Append { reply, .. }) => {
