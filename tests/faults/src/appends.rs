@@ -13,14 +13,15 @@ use inventory_application::ports::{
 use inventory_application::testing::ManualClock;
 use inventory_application::{EventId, StreamId};
 use inventory_domain::inventory::Event;
-use inventory_domain::{ProductId, Quantity, Reason, StockId, StoreId, Timestamp};
+use inventory_domain::{Quantity, Reason, StockId, Timestamp};
 use tokio::runtime::Runtime;
 
 use crate::campaign::Check;
 use crate::disk::Disk;
 use crate::fault::{Aim, How};
-use crate::stores::{Backend, Opened};
+use crate::stores::{Backend, Opened, START, open, open_on, runtime, stock};
 use crate::told::{Asked, Fate, check, folded, read_all};
+use crate::usize_of;
 
 /// Batches of a run that are acknowledged or unknown in the end.
 const BATCHES: u64 = 12;
@@ -30,9 +31,6 @@ const REOPENS_BEFORE: u64 = 5;
 
 /// Before this one more than a day goes by.
 const DAY_BEFORE: u64 = 9;
-
-/// What every clock shows at first.
-const START_MS: i64 = 1_764_072_000_000;
 
 /// How often something that is refused is asked for again before the disk is healed.
 const REFUSALS_BEFORE_HEALING: u32 = 2;
@@ -59,11 +57,10 @@ fn check_left(backend: &dyn Backend, folder: &Path, asked: &[Asked], marks: Opti
     };
     // Keys are forgotten in the end, also by a batch that was on its way.
     let on_its_way = marks.map_or(asked.len(), |marks| marks.last().map_or(0, |last| usize_of(*last) + 1));
-    let now = asked.get(on_its_way).or(asked.last()).map_or(Timestamp::from_millis(START_MS), |asked| asked.at);
+    let now = asked.get(on_its_way).or(asked.last()).map_or(START, |asked| asked.at);
     let clock = Arc::new(ManualClock::at(now));
     let runtime = runtime();
-    let open = || backend.open(folder, &clock).map_err(|error| format!("it can't be opened: {error}"));
-    let opened = open()?;
+    let opened = open(backend, folder, &clock)?;
     let groups = runtime.block_on(async {
         check(&opened, asked, fate, now).await?;
         let groups = groups(&opened, BATCHES + 1, 0, now).await.map_err(|error| format!("{error:?}"))?;
@@ -77,11 +74,7 @@ fn check_left(backend: &dyn Backend, folder: &Path, asked: &[Asked], marks: Opti
     let mut all = asked.to_vec();
     all.push(Asked { groups, fate: Fate::There, at: now });
     let fate = |number: usize| if number == asked.len() { Fate::There } else { fate(number) };
-    runtime.block_on(check(&open()?, &all, fate, now))
-}
-
-fn usize_of(number: u64) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
+    runtime.block_on(check(&open(backend, folder, &clock)?, &all, fate, now))
 }
 
 /// A run, as far as it has come.
@@ -99,7 +92,7 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(backend: &'a dyn Backend, folder: &'a Path, disk: &Arc<Disk>) -> Self {
-        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(START_MS)));
+        let clock = Arc::new(ManualClock::at(START));
         let runtime = runtime();
         Self { backend, folder, disk: Arc::clone(disk), clock, runtime, opened: None, asked: Vec::new(), refusals: 0 }
     }
@@ -112,7 +105,7 @@ impl<'a> Run<'a> {
                 self.opened = None;
                 self.open()?;
             }
-            self.clock.set(Timestamp::from_millis(START_MS + hours(number) * 3_600_000));
+            self.clock.set(Timestamp::from_millis(START.millis() + hours(number) * 3_600_000));
             self.append(number)?;
             if number % 4 == 1 {
                 self.keep_snapshot()?;
@@ -123,17 +116,8 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Opens the store; where that fails, once more when nothing fails any more.
     fn open(&mut self) -> Result<(), String> {
-        let first = self.backend.open(self.folder, &self.clock);
-        let opened = match first {
-            Err(_) if self.disk.has_failed() => {
-                self.disk.heal();
-                self.backend.open(self.folder, &self.clock)
-            }
-            other => other,
-        };
-        self.opened = Some(opened.map_err(|error| format!("it can't be opened: {error}"))?);
+        self.opened = Some(open_on(&self.disk, self.backend, self.folder, &self.clock)?);
         Ok(())
     }
 
@@ -268,11 +252,6 @@ impl<'a> Run<'a> {
     }
 }
 
-/// A runtime of one thread, beside those that wait for the disk.
-fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
-}
-
 fn hours(number: u64) -> i64 {
     let hour = i64::try_from(number / 2).unwrap_or(0);
     if number >= DAY_BEFORE { hour + 40 } else { hour }
@@ -280,10 +259,6 @@ fn hours(number: u64) -> i64 {
 
 fn all_appended(outcomes: &[AppendOutcome]) -> bool {
     outcomes.iter().all(|outcome| matches!(outcome, AppendOutcome::Appended { position: Some(_) }))
-}
-
-fn stock(number: u64) -> StockId {
-    StockId { product_id: ProductId::from_u128(number.into()), store_id: StoreId::from_u128(7) }
 }
 
 /// A batch of two groups or three: a keyed one over two stocks, one on a new stock, and once one that is long.

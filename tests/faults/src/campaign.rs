@@ -2,17 +2,17 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{env, fs, thread};
 
 use inventory_application::testing::ManualClock;
-use inventory_domain::Timestamp;
 
 use crate::disk::Disk;
 use crate::fault::{Aim, Fault, How};
+use crate::lock;
 use crate::power_cut::{PowerCut, Survival};
-use crate::stores::{Backend, Opened};
+use crate::stores::{Backend, Opened, START, open, runtime};
 use crate::told::read_all;
 use crate::trace::{Entry, Trace};
 
@@ -177,10 +177,10 @@ pub fn lose_power_after_a_kill(backend: &dyn Backend, work: &Work<'_>, scope: Sc
         Scope::Short => 5,
         Scope::Long { .. } => 1,
     };
-    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(0)));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let clock = Arc::new(ManualClock::at(START));
+    let runtime = runtime();
     let shown = |folder: &Path| -> Result<(usize, Opened), String> {
-        let opened = backend.open(folder, &clock).map_err(|error| format!("it can't be opened: {error}"))?;
+        let opened = open(backend, folder, &clock)?;
         Ok((runtime.block_on(read_all(&opened))?.len(), opened))
     };
     for steps in (0..=trace.entries.len()).step_by(every) {
@@ -267,8 +267,4 @@ fn every_nth(run: impl Fn(u64) -> Result<bool, String> + Sync) -> Result<u64, St
         }
     });
     lock(&problem).take().map_or_else(|| Ok(met.load(Ordering::SeqCst)), Err)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

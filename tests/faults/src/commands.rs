@@ -18,17 +18,14 @@ use inventory_application::{
 };
 use inventory_domain::inventory::{Command, Reserve, evolve};
 use inventory_domain::order::{self, OrderLines, Place};
-use inventory_domain::{
-    CustomerId, DomainEvent, HoldFor, Inventory, OrderId, ProductId, Quantity, Reason, ReservationId, StockId, StoreId,
-    Timestamp,
-};
-use tokio::runtime::Runtime;
+use inventory_domain::{CustomerId, DomainEvent, HoldFor, Inventory, OrderId, Quantity, Reason, ReservationId};
 use tokio::time::sleep;
 
 use crate::campaign::Check;
 use crate::disk::Disk;
 use crate::fault::Aim;
-use crate::stores::{Backend, Opened};
+use crate::lock;
+use crate::stores::{Backend, Opened, START, open, open_on, runtime, stock};
 use crate::told::{Fate, check_log, check_streams, read_all};
 
 /// Clients that send commands at a time.
@@ -42,9 +39,6 @@ const REFUSALS_BEFORE_HEALING: u64 = 6;
 
 /// How often a command is tried.
 const TRIES_MAX: usize = 400;
-
-/// What every clock shows.
-const NOW: Timestamp = Timestamp::from_millis(1_764_072_000_000);
 
 /// A command that a client has sent, with all its tries.
 #[derive(Clone, Debug)]
@@ -79,8 +73,7 @@ pub fn commands<'a>(backend: &'a dyn Backend) -> impl Fn(&Path, &Arc<Disk>) -> R
     move |folder, disk| {
         let told = run(backend, folder, disk)?;
         let check: Check<'a> = Box::new(move |folder, marks| {
-            let opened = backend.open(folder, &Arc::new(ManualClock::at(NOW)));
-            let opened = opened.map_err(|error| format!("it can't be opened: {error}"))?;
+            let opened = open(backend, folder, &Arc::new(ManualClock::at(START)))?;
             let is_told = |place: usize| marks.is_none_or(|marks| marks.contains(&(place as u64)));
             runtime().block_on(check(&opened, &told, is_told))
         });
@@ -88,21 +81,10 @@ pub fn commands<'a>(backend: &'a dyn Backend) -> impl Fn(&Path, &Arc<Disk>) -> R
     }
 }
 
-fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
-}
-
 /// Has the clients do their work, and closes the store.
 fn run(backend: &dyn Backend, folder: &Path, disk: &Arc<Disk>) -> Result<Told, String> {
-    let clock = Arc::new(ManualClock::at(NOW));
-    let opened = match backend.open(folder, &clock) {
-        Err(_) if disk.has_failed() => {
-            disk.heal();
-            backend.open(folder, &clock)
-        }
-        other => other,
-    };
-    let opened = opened.map_err(|error| format!("it can't be opened: {error}"))?;
+    let clock = Arc::new(ManualClock::at(START));
+    let opened = open_on(disk, backend, folder, &clock)?;
     let runtime = runtime();
     let Shop { told, acknowledged_again, problem, .. } = runtime.block_on(serve(&opened, disk, clock))?;
     if let Some(problem) = problem.into_inner().unwrap_or_else(PoisonError::into_inner) {
@@ -334,10 +316,6 @@ impl CommitListener for Nobody {
     fn committed(&self, _: &Arc<Vec<AppendGroup>>, _: Vec<CommittedGroup>) {}
 }
 
-fn stock(number: u64) -> StockId {
-    StockId { product_id: ProductId::from_u128(number.into()), store_id: StoreId::from_u128(7) }
-}
-
 fn add(number: u64, units: i64) -> Ask {
     let (quantity, reason) = (Quantity::new(units).expect("a quantity"), Reason::new("delivery").expect("a reason"));
     Ask::Stock { stock_id: stock(number), command: Command::Add { quantity, reason }, is_fresh: false }
@@ -366,8 +344,4 @@ fn place(id: u128) -> Ask {
     let customer_id = CustomerId::from_u128(9);
     let command = order::Command::Place(Place { customer_id, hold_for: HoldFor::from_minutes(30).ok(), lines });
     Ask::Order { order_id: OrderId::from_u128(id), command, is_dry_run: false }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use crate::fault::{Aim, Fault, How, Problem};
+use crate::lock;
 use crate::power_cut::{PowerCut, Survival};
 use crate::trace::{Change, Entry, FileId, Trace};
 
@@ -347,8 +348,4 @@ fn take_in(folder: &Path, below: &Path, state: &mut State) {
             state.trace.start.push((path, file, bytes));
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

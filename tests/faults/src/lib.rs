@@ -28,3 +28,13 @@ pub use fault::{Aim, Fault, How, Problem};
 pub use power_cut::{PowerCut, Survival};
 pub use stores::{Backend, Opened};
 pub use trace::{Change, Entry, FileId, Trace};
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn usize_of(number: u64) -> usize {
+    usize::try_from(number).expect("tests count and write less")
+}

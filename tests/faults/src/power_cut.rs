@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use fastrand::Rng;
 
 use crate::trace::{Change, Entry, FileId, Trace};
+use crate::usize_of;
 
 /// What the cache brings to the disk at a time.
 const PAGE: usize = 4_096;
@@ -335,10 +336,6 @@ fn apply(change: &NameChange, names: &mut BTreeMap<OsString, Node>) {
 fn split(path: &Path) -> (PathBuf, OsString) {
     let parent = path.parent().unwrap_or(Path::new("")).to_owned();
     (parent, path.file_name().unwrap_or_default().to_owned())
-}
-
-fn usize_of(number: u64) -> usize {
-    usize::try_from(number).expect("no test has files of that size")
 }
 
 #[cfg(test)]

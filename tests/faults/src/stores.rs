@@ -1,12 +1,18 @@
-//! What a test needs of a store, and how it opens one.
+//! What a test needs of a store, how it opens one, and what its work starts from.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use inventory_application::ports::{EventLog, EventStore};
 use inventory_application::testing::ManualClock;
+use inventory_domain::{ProductId, StockId, StoreId, Timestamp};
+use tokio::runtime::Runtime;
 
+use crate::disk::Disk;
 use crate::trace::Trace;
+
+/// What every clock shows at first.
+pub(crate) const START: Timestamp = Timestamp::from_millis(1_764_072_000_000);
 
 /// A kind of store.
 pub trait Backend: Sync {
@@ -29,4 +35,34 @@ pub struct Opened {
     pub log: Arc<dyn EventLog>,
     /// Whether it says that it acknowledges nothing.
     pub is_poisoned: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// Opens what has to be sound.
+pub(crate) fn open(backend: &dyn Backend, folder: &Path, clock: &Arc<ManualClock>) -> Result<Opened, String> {
+    backend.open(folder, clock).map_err(|error| format!("it can't be opened: {error}"))
+}
+
+/// Opens the store through whatever the disk does: where that fails, once more when nothing fails any more.
+pub(crate) fn open_on(
+    disk: &Disk,
+    backend: &dyn Backend,
+    folder: &Path,
+    clock: &Arc<ManualClock>,
+) -> Result<Opened, String> {
+    match open(backend, folder, clock) {
+        Err(_) if disk.has_failed() => {
+            disk.heal();
+            open(backend, folder, clock)
+        }
+        other => other,
+    }
+}
+
+/// A runtime of one thread, beside those that wait for the disk.
+pub(crate) fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+pub(crate) fn stock(number: u64) -> StockId {
+    StockId { product_id: ProductId::from_u128(number.into()), store_id: StoreId::from_u128(7) }
 }
