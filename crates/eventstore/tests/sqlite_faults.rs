@@ -151,6 +151,7 @@ impl Backend for Sqlite {
             reader_wait_ms_max: 30_000,
             wal_autocheckpoint_pages: 40,
             append_id_segment_keys_max: 2,
+            repair_pause_ms: 2,
             ..SqliteSettings::default()
         };
         let store = SqliteEventStore::open(folder, &settings, clock.clone()).map_err(|error| error.to_string())?;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use inventory_application::ports::{
     AppendGroup, AppendKey, AppendOutcome, Clock, ExpectedVersion, Metadata, NewEvent, Snapshot, StoreError,
@@ -37,6 +37,9 @@ const REFUSALS_BEFORE_HEALING: u32 = 2;
 
 /// How often something is tried.
 const TRIES_MAX: u32 = 400;
+
+/// How long a store may take to get over it when nothing fails any more; it takes some milliseconds.
+const REPAIR_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Appends batches through whatever the disk does.
 pub fn appends<'a>(backend: &'a dyn Backend) -> impl Fn(&Path, &Arc<Disk>) -> Result<Check<'a>, String> + Sync + 'a {
@@ -180,13 +183,19 @@ impl<'a> Run<'a> {
         self.disk.lasting().is_some()
     }
 
-    /// Readers go on after a refusal, and see what was told; the disk is healed after some.
+    /// Readers go on after a refusal, and see what was told; the disk is healed after some, and then the store gets over it unasked.
     fn refused(&mut self) -> Result<(), String> {
         self.check_now("after a refusal")?;
         self.refusals += 1;
         if self.refusals > REFUSALS_BEFORE_HEALING {
             self.disk.heal();
-            thread::sleep(Duration::from_millis(20));
+            let end = Instant::now() + REPAIR_WAIT_MAX;
+            while (self.opened()?.is_poisoned)() {
+                if Instant::now() > end {
+                    return Err("the disk is healed, and the writer stays poisoned".to_owned());
+                }
+                thread::yield_now();
+            }
         }
         Ok(())
     }

@@ -72,7 +72,8 @@ impl Backend for Journals {
     fn open(&self, folder: &Path, clock: &Arc<ManualClock>) -> Result<Opened, String> {
         let (disk, _) = Disk::of(&folder.canonicalize().unwrap()).expect("a disk");
         let data = Arc::new(DataFolder::open(folder).map_err(|error| error.to_string())?);
-        let settings = JsonlSettings { segment_bytes: 3_000, stream_files: false, ..JsonlSettings::default() };
+        let settings =
+            JsonlSettings { segment_bytes: 3_000, stream_files: false, repair_pause_ms: 2, ..JsonlSettings::default() };
         let store = JsonlEventStore::open_with(data, &settings, clock.clone(), None, Arc::new(DiskFiles(disk)));
         let store = store.map_err(|error| error.to_string())?;
         let poisoned = Arc::clone(&store);
