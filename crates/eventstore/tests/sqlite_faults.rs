@@ -87,13 +87,24 @@ fn a_store_that_says_too_much_of_a_failed_commit_is_seen_to_be_wrong() {
     fail_every_change(&commands(&TooSure(Sqlite::installed(), Says::Done)), Scope::Short).unwrap_err();
 }
 
-/// A store that never says that it doesn't know.
+/// A planted bug: a store that calls its files damaged where they can't be read.
+#[test]
+fn a_store_that_says_damaged_of_a_failed_read_is_seen_to_be_wrong() {
+    let store = TooSure(Sqlite::installed(), Says::Damaged);
+    for work in [&appends(&store) as &inventory_faults::campaign::Work<'_>, &commands(&store)] {
+        let wrong = fail_every_read(work, Scope::Short).unwrap_err();
+        assert!(wrong.contains("Damaged("), "{wrong}");
+    }
+}
+
+/// A store that never says that it doesn't know, or says it of too little.
 struct TooSure<T>(T, Says);
 
 #[derive(Clone, Copy)]
 enum Says {
     NothingHappened,
     Done,
+    Damaged,
 }
 
 impl Backend for TooSure<Sqlite> {
@@ -121,7 +132,10 @@ impl EventStore for TooSure<Arc<dyn EventStore>> {
     }
 
     async fn load(&self, streams: Vec<StreamId>) -> Result<Vec<LoadedStream>, StoreError> {
-        self.0.load(streams).await
+        match (self.0.load(streams).await, self.1) {
+            (Err(StoreError::Unavailable(error)), Says::Damaged) => Err(StoreError::Damaged(error)),
+            (other, _) => other,
+        }
     }
 
     async fn keep_snapshots(&self, snapshots: Vec<Snapshot>) -> Result<(), StoreError> {

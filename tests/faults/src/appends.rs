@@ -203,7 +203,7 @@ impl<'a> Run<'a> {
     /// What readers see is what was told so far. Looking up keys is the writer's: only where that is sound.
     fn check_now(&self, when: &str) -> Result<(), String> {
         let opened = self.opened()?;
-        let log = self.retried(|| self.runtime.block_on(read_all(opened)))?;
+        let log = self.retried("the log can't be read", || self.runtime.block_on(read_all(opened)))?;
         let shown: HashSet<u128> = log.iter().map(|event| event.event_id.0.as_u128()).collect();
         for (number, asked) in self.asked.iter().enumerate() {
             let all: Vec<u128> = asked
@@ -230,27 +230,27 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// A read may fail once where reads are what fails; else never.
-    fn retried<T>(&self, read: impl Fn() -> Result<T, String>) -> Result<T, String> {
-        match read() {
-            Err(_) if self.disk.aim() == Some(Aim::Reads) && self.disk.has_failed() => read(),
+    /// A read may fail once where reads are what fails, and then says that it has come to nothing, no more; else never.
+    fn retried<T>(&self, what: &str, read: impl Fn() -> Result<T, StoreError>) -> Result<T, String> {
+        let outcome = match read() {
+            Err(StoreError::Unavailable(_)) if self.disk.aim() == Some(Aim::Reads) && self.disk.has_failed() => read(),
             other => other,
-        }
+        };
+        outcome.map_err(|error| format!("{what}: {error:?}"))
     }
 
     fn groups(&self, number: u64, number_of_try: u32) -> Result<Arc<Vec<AppendGroup>>, String> {
         let opened = self.opened()?;
-        self.retried(|| {
-            let groups = self.runtime.block_on(groups(opened, number, number_of_try, self.clock.now()));
-            groups.map_err(|error| format!("it can't be loaded before batch {number}: {error:?}"))
+        self.retried(&format!("it can't be loaded before batch {number}"), || {
+            self.runtime.block_on(groups(opened, number, number_of_try, self.clock.now()))
         })
     }
 
     fn keep_snapshot(&self) -> Result<(), String> {
         let opened = self.opened()?;
-        self.retried(|| {
+        self.retried("it can't be loaded for a snapshot", || {
             self.runtime.block_on(async {
-                let loaded = opened.events.load(vec![stock(1).into()]).await.map_err(|error| format!("{error:?}"))?;
+                let loaded = opened.events.load(vec![stock(1).into()]).await?;
                 let loaded = &loaded[0];
                 let snapshot = Snapshot { stock_id: stock(1), position: loaded.position, inventory: folded(loaded) };
                 // Not keeping one changes no answer, which is checked in the end.

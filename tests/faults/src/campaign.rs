@@ -181,7 +181,8 @@ pub fn lose_power_after_a_kill(backend: &dyn Backend, work: &Work<'_>, scope: Sc
     let runtime = runtime();
     let shown = |folder: &Path| -> Result<(usize, Opened), String> {
         let opened = open(backend, folder, &clock)?;
-        Ok((runtime.block_on(read_all(&opened))?.len(), opened))
+        let log = runtime.block_on(read_all(&opened)).map_err(|error| format!("the log can't be read: {error:?}"))?;
+        Ok((log.len(), opened))
     };
     for steps in (0..=trace.entries.len()).step_by(every) {
         let (killed, left) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use inventory_application::ports::{AppendGroup, AppendKey, AppendOutcome, LoadedStream, Metadata, RecordedEvent};
+use inventory_application::ports::{
+    AppendGroup, AppendKey, AppendOutcome, LoadedStream, Metadata, RecordedEvent, StoreError,
+};
 use inventory_application::{Position, StreamId};
 use inventory_domain::inventory::evolve;
 use inventory_domain::{DomainEvent, Inventory, Timestamp};
@@ -49,7 +51,7 @@ pub async fn check(
     fate: impl Fn(usize) -> Fate,
     now: Timestamp,
 ) -> Result<(), String> {
-    let log = read_all(opened).await?;
+    let log = read_all(opened).await.map_err(|error| format!("the log can't be read: {error:?}"))?;
     check_log(&log)?;
     let places: HashMap<u128, usize> =
         log.iter().enumerate().map(|(place, event)| (event.event_id.0.as_u128(), place)).collect();
@@ -90,11 +92,11 @@ pub async fn check(
 /// # Errors
 ///
 /// What the store says.
-pub(crate) async fn read_all(opened: &Opened) -> Result<Vec<RecordedEvent>, String> {
+pub(crate) async fn read_all(opened: &Opened) -> Result<Vec<RecordedEvent>, StoreError> {
     let mut log: Vec<RecordedEvent> = Vec::new();
     loop {
         let after = log.last().map_or(Position::START, |event| event.position);
-        let page = opened.log.read(after, PAGE).await.map_err(|error| format!("the log can't be read: {error:?}"))?;
+        let page = opened.log.read(after, PAGE).await?;
         if page.is_empty() {
             return Ok(log);
         }
