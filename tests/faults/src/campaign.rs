@@ -1,26 +1,23 @@
 //! The same work again and again, with another fault each time.
 
+use std::env;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
-use std::{env, fs, thread};
+use std::thread;
 
 use inventory_application::testing::ManualClock;
 
 use crate::disk::Disk;
 use crate::fault::{Aim, Fault, How};
-use crate::lock;
 use crate::power_cut::{PowerCut, Survival};
-use crate::stores::{Backend, Opened, START, open, runtime};
+use crate::stores::{Backend, Opened, START, new_folder, open, runtime};
 use crate::told::read_all;
 use crate::trace::{Entry, Trace};
+use crate::{lock, usize_of};
 
-/// Runs at a time: most of a run is waiting for a repair.
+/// Runs at a time.
 const THREADS: usize = 16;
-
-/// Threads of the process above which a run waits.
-const THREADS_LEFT_MAX: usize = 8_000;
 
 /// Work on a store in a folder, on the disk that stands over it: says what was wrong, or how to check what the work has left.
 pub type Work<'a> = dyn Fn(&Path, &Arc<Disk>) -> Result<Check<'a>, String> + Sync + 'a;
@@ -32,7 +29,7 @@ pub type Check<'a> = Box<dyn Fn(&Path, Option<&[u64]>) -> Result<(), String> + S
 /// How thorough a campaign is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Every n that changes something, each with one way to fail; what is left at a few moments.
+    /// Every n that changes something, each with one way to fail, and every fourth that looks; what is left at every fifth moment.
     Short,
     /// Every n with every way to fail; what is left at every moment, in so many ways.
     Long {
@@ -50,6 +47,56 @@ impl Scope {
             Err(_) => Self::Short,
         }
     }
+
+    /// Every so many operations of a kind one fails.
+    fn every(self, aim: Aim) -> usize {
+        if (self, aim) == (Self::Short, Aim::Reads) { 4 } else { 1 }
+    }
+
+    /// Which operations of a kind fail.
+    fn places(self, aim: Aim) -> impl Iterator<Item = u64> + Send {
+        let every = self.every(aim);
+        (every as u64..).step_by(every)
+    }
+
+    /// In which ways the n-th fails.
+    fn ways(self, aim: Aim, nth: u64) -> Vec<How> {
+        match (self, aim) {
+            (_, Aim::Reads) => vec![How::Fails],
+            (Self::Short, Aim::Changes) => vec![How::ALL[usize_of(nth) % How::ALL.len()]],
+            (Self::Long { .. }, Aim::Changes) => How::ALL.to_vec(),
+        }
+    }
+
+    /// The moments at which the power goes.
+    fn moments(self, end: usize) -> impl Iterator<Item = usize> + Send {
+        (0..=end).step_by(if self == Self::Short { 5 } else { 1 })
+    }
+
+    /// What is left then.
+    fn survivals(self, steps: usize) -> Vec<Survival> {
+        let some = |seed| Survival::Some(seed << 32 | steps as u64);
+        match self {
+            Self::Short => vec![Survival::Nothing, some(0)],
+            Self::Long { seeds } => [Survival::Nothing].into_iter().chain((0..seeds).map(some)).collect(),
+        }
+    }
+
+    /// The moments after a change has failed at which the power goes as well.
+    fn moments_after(self, fault: Fault, met: usize, trace: &Trace) -> Vec<usize> {
+        let ends = [after_next_mark(trace, met), trace.entries.len()];
+        let mut moments: Vec<usize> = match (self, fault.aim) {
+            (_, Aim::Reads) => Vec::new(),
+            (Self::Short, _) if fault.nth.is_multiple_of(3) => {
+                [met + 1 + usize_of(fault.nth % 7)].into_iter().chain(ends).collect()
+            }
+            (Self::Short, _) => Vec::new(),
+            (Self::Long { .. }, _) => (met..met + 8).chain(ends).collect(),
+        };
+        moments.retain(|steps| *steps <= trace.entries.len());
+        moments.sort_unstable();
+        moments
+    }
 }
 
 /// Has the n-th change of the disk fail, for every n until the work gets through without it; returns how many there were.
@@ -58,21 +105,7 @@ impl Scope {
 ///
 /// What the store did wrong, with n and the way to fail.
 pub fn fail_every_change(work: &Work<'_>, scope: Scope) -> Result<u64, String> {
-    let ways = |nth: u64| match scope {
-        Scope::Short => {
-            let place = usize::try_from(nth).unwrap_or(0) % How::ALL.len();
-            How::ALL[place..=place].to_vec()
-        }
-        Scope::Long { .. } => How::ALL.to_vec(),
-    };
-    every_nth(|nth| {
-        let mut is_met = true;
-        for how in ways(nth) {
-            let fault = Fault { aim: Aim::Changes, nth, how };
-            is_met &= run(work, fault, scope).map_err(|problem| format!("{fault:?}: {problem}"))?;
-        }
-        Ok(is_met)
-    })
+    fail_every(Aim::Changes, work, scope)
 }
 
 /// Has the n-th look at the disk fail, for every n (in a short campaign: every fourth) until the work gets through without it; returns
@@ -82,41 +115,38 @@ pub fn fail_every_change(work: &Work<'_>, scope: Scope) -> Result<u64, String> {
 ///
 /// What the store did wrong, with n.
 pub fn fail_every_read(work: &Work<'_>, scope: Scope) -> Result<u64, String> {
-    let step = match scope {
-        Scope::Short => 4,
-        Scope::Long { .. } => 1,
+    fail_every(Aim::Reads, work, scope)
+}
+
+fn fail_every(aim: Aim, work: &Work<'_>, scope: Scope) -> Result<u64, String> {
+    let nth_fails = |(): &mut (), nth: u64| {
+        let mut is_met = true;
+        for how in scope.ways(aim, nth) {
+            let fault = Fault { aim, nth, how };
+            is_met &= run(work, fault, scope).map_err(|problem| format!("{fault:?}: {problem}"))?;
+        }
+        Ok(is_met)
     };
-    let met = every_nth(|nth| {
-        let fault = Fault { aim: Aim::Reads, nth: nth * step, how: How::Fails };
-        run(work, fault, scope).map_err(|problem| format!("{fault:?}: {problem}"))
-    })?;
-    Ok(met * step)
+    let met = side_by_side(scope.places(aim), || (), nth_fails)?;
+    Ok(met * scope.every(aim) as u64)
 }
 
 /// One run with one fault; whether it was met.
 fn run(work: &Work<'_>, fault: Fault, scope: Scope) -> Result<bool, String> {
-    wait_for_threads();
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = new_folder();
     let disk = Disk::over(folder.path());
     disk.fail(fault);
     let check = work(folder.path(), &disk)?;
     let met = disk.failed_at();
     disk.heal();
     let trace = disk.trace();
-    let end = trace.entries.len();
-    let mut moments: Vec<usize> = match (scope, met, fault.aim) {
-        (_, None, _) | (_, _, Aim::Reads) => Vec::new(),
-        (Scope::Short, Some(met), _) if fault.nth.is_multiple_of(3) => {
-            vec![met + 1 + usize::try_from(fault.nth % 7).unwrap_or(0), after_next_mark(&trace, met), end]
-        }
-        (Scope::Short, Some(_), _) => Vec::new(),
-        (Scope::Long { .. }, Some(met), _) => (met..met + 4).chain([after_next_mark(&trace, met), end]).collect(),
-    };
-    moments.sort_unstable();
     let mut cut = PowerCut::new(&trace);
-    for steps in moments.into_iter().filter(|steps| *steps <= end) {
+    for steps in met.into_iter().flat_map(|met| scope.moments_after(fault, met, &trace)) {
         cut.step_to(steps);
-        check_left(&check, &trace, &cut, steps, &[Survival::Nothing, Survival::Some(fault.nth)])?;
+        for survival in [Survival::Nothing, Survival::Some(fault.nth)] {
+            let left = check_left(&check, &trace, &cut, steps, survival);
+            left.map_err(|problem| format!("power lost after step {steps}, {survival:?} is left: {problem}"))?;
+        }
     }
     check(folder.path(), None).map_err(|problem| format!("opened again: {problem}"))?;
     Ok(met.is_some())
@@ -128,38 +158,12 @@ fn run(work: &Work<'_>, fault: Fault, scope: Scope) -> Result<bool, String> {
 /// # Errors
 ///
 /// What was lost, or is half there, and when.
-pub fn lose_power_everywhere(work: &Work<'_>, scope: Scope, plant: impl FnOnce(&Disk)) -> Result<usize, String> {
-    let folder = tempfile::tempdir().expect("a folder");
+pub fn lose_power_everywhere(work: &Work<'_>, scope: Scope, plant: impl FnOnce(&Disk)) -> Result<u64, String> {
+    let folder = new_folder();
     let disk = Disk::over(folder.path());
     plant(&disk);
     let check = work(folder.path(), &disk)?;
-    let trace = disk.trace();
-    let (every, seeds) = match scope {
-        Scope::Short => (5, 1),
-        Scope::Long { seeds } => (1, seeds),
-    };
-    let moments = AtomicU64::new(0);
-    let problem = Mutex::new(None);
-    thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                let mut cut = PowerCut::new(&trace);
-                loop {
-                    let steps = usize::try_from(moments.fetch_add(every, Ordering::SeqCst)).unwrap_or(usize::MAX);
-                    if steps > trace.entries.len() || lock(&problem).is_some() {
-                        return;
-                    }
-                    cut.step_to(steps);
-                    let seeds = (0..seeds).map(|seed| Survival::Some(seed << 32 | steps as u64));
-                    let survivals: Vec<Survival> = [Survival::Nothing].into_iter().chain(seeds).collect();
-                    if let Err(found) = check_left(&check, &trace, &cut, steps, &survivals) {
-                        lock(&problem).get_or_insert(found);
-                    }
-                }
-            });
-        }
-    });
-    lock(&problem).take().map_or(Ok(trace.entries.len()), Err)
+    at_every_moment(&disk.trace(), scope, |cut, steps, survival| check_left(&check, cut.trace(), cut, steps, survival))
 }
 
 /// Works without a fault, kills the process at every moment (in a short campaign: at every fifth), starts it again, and has it show what
@@ -168,68 +172,48 @@ pub fn lose_power_everywhere(work: &Work<'_>, scope: Scope, plant: impl FnOnce(&
 /// # Errors
 ///
 /// What was shown and is gone, and when.
-pub fn lose_power_after_a_kill(backend: &dyn Backend, work: &Work<'_>, scope: Scope) -> Result<usize, String> {
-    let folder = tempfile::tempdir().expect("a folder");
+pub fn lose_power_after_a_kill(backend: &dyn Backend, work: &Work<'_>, scope: Scope) -> Result<u64, String> {
+    let folder = new_folder();
     let disk = Disk::over(folder.path());
     drop(work(folder.path(), &disk)?);
-    let trace = disk.trace();
-    let every = match scope {
-        Scope::Short => 5,
-        Scope::Long { .. } => 1,
-    };
-    let clock = Arc::new(ManualClock::at(START));
-    let runtime = runtime();
-    let shown = |folder: &Path| -> Result<(usize, Opened), String> {
-        let opened = open(backend, folder, &clock)?;
-        let log = runtime.block_on(read_all(&opened)).map_err(|error| format!("the log can't be read: {error:?}"))?;
-        Ok((log.len(), opened))
-    };
-    for steps in (0..=trace.entries.len()).step_by(every) {
-        let (killed, left) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
-        let disk = Disk::after_kill(&trace, steps, killed.path()).map_err(|error| error.to_string())?;
-        let (before, opened) = shown(killed.path())?;
+    at_every_moment(&disk.trace(), scope, |cut, _, survival| {
+        let (killed, left) = (new_folder(), new_folder());
+        let disk = Disk::after_kill(cut, killed.path()).map_err(|error| error.to_string())?;
+        let (before, opened) = shown(backend, killed.path())?;
         let trace = disk.trace();
         drop(opened);
         let mut cut = PowerCut::new(&trace);
         cut.step_to(trace.entries.len());
-        cut.write_to(left.path(), Survival::Nothing).map_err(|error| error.to_string())?;
+        cut.write_to(left.path(), survival).map_err(|error| error.to_string())?;
         let _disk = Disk::over(left.path());
-        let (after, _opened) = shown(left.path())?;
-        if after < before {
-            return Err(format!(
-                "killed after step {steps}, {before} events were shown; without power {after} are left"
-            ));
+        let (after, _opened) = shown(backend, left.path())?;
+        if after >= before {
+            return Ok(());
         }
-    }
-    Ok(trace.entries.len())
+        Err(format!("after a kill {before} events were shown, and then without power {after} others"))
+    })
 }
 
-/// Opens what is left after so many steps, in each of these ways, and checks it.
+/// Opens a store, and has it show what is there.
+fn shown(backend: &dyn Backend, folder: &Path) -> Result<(usize, Opened), String> {
+    let opened = open(backend, folder, &Arc::new(ManualClock::at(START)))?;
+    let log = runtime().block_on(read_all(&opened)).map_err(|error| format!("the log can't be read: {error:?}"))?;
+    Ok((log.len(), opened))
+}
+
+/// Opens what is left after so many steps, and checks it.
 fn check_left(
     check: &Check<'_>,
     trace: &Trace,
     cut: &PowerCut<'_>,
     steps: usize,
-    survivals: &[Survival],
+    survival: Survival,
 ) -> Result<(), String> {
     let marks: Vec<u64> = trace.entries[..steps].iter().filter_map(mark).collect();
-    for survival in survivals {
-        wait_for_threads();
-        let left = tempfile::tempdir().expect("a folder");
-        cut.write_to(left.path(), *survival).map_err(|error| error.to_string())?;
-        let _disk = Disk::over(left.path()); // So that nothing waits for a real disk.
-        check(left.path(), Some(&marks)).map_err(|problem| {
-            format!("power lost after step {steps} of {}, {survival:?} is left: {problem}", trace.entries.len())
-        })?;
-    }
-    Ok(())
-}
-
-/// Waits until the process has not too many threads: a pool of connections that is gone has some left for up to 30 seconds.
-fn wait_for_threads() {
-    while fs::read_dir("/proc/self/task").map_or(0, Iterator::count) > THREADS_LEFT_MAX {
-        thread::sleep(Duration::from_millis(200));
-    }
+    let left = new_folder();
+    cut.write_to(left.path(), survival).map_err(|error| error.to_string())?;
+    let _disk = Disk::over(left.path()); // So that nothing waits for a real disk.
+    check(left.path(), Some(&marks))
 }
 
 /// The first moment after `steps` at which something was acknowledged: it rests on what is left by then.
@@ -245,17 +229,45 @@ fn mark(entry: &Entry) -> Option<u64> {
     }
 }
 
-/// Does it for 1, 2 and so on, some at a time, until it says false; returns for how many it said true.
-fn every_nth(run: impl Fn(u64) -> Result<bool, String> + Sync) -> Result<u64, String> {
-    let (next, is_done, met) = (AtomicU64::new(1), AtomicBool::new(false), AtomicU64::new(0));
+/// Cuts the power at the moments that `scope` asks for, and looks at what is left; returns how many moments there are.
+fn at_every_moment(
+    trace: &Trace,
+    scope: Scope,
+    look: impl Fn(&PowerCut<'_>, usize, Survival) -> Result<(), String> + Sync,
+) -> Result<u64, String> {
+    let end = trace.entries.len();
+    let power_goes = |cut: &mut PowerCut<'_>, steps: usize| {
+        cut.step_to(steps);
+        for survival in scope.survivals(steps) {
+            let looked = look(cut, steps, survival);
+            looked.map_err(|problem| {
+                format!("power lost after step {steps} of {end}, {survival:?} is left: {problem}")
+            })?;
+        }
+        Ok(true)
+    };
+    side_by_side(scope.moments(end), || PowerCut::new(trace), power_goes)?;
+    Ok(end as u64)
+}
+
+/// Runs with each of `numbers`, some at a time, until one says false; returns how many said true. Each thread starts from a state of
+/// its own, and goes on from it.
+fn side_by_side<N: Send, S>(
+    numbers: impl Iterator<Item = N> + Send,
+    start: impl Fn() -> S + Sync,
+    run: impl Fn(&mut S, N) -> Result<bool, String> + Sync,
+) -> Result<u64, String> {
+    let (numbers, is_done, done) = (Mutex::new(numbers), AtomicBool::new(false), AtomicU64::new(0));
     let problem = Mutex::new(None);
     thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
+                let mut state = start();
                 while !is_done.load(Ordering::SeqCst) {
-                    match run(next.fetch_add(1, Ordering::SeqCst)) {
+                    let Some(number) = lock(&numbers).next() else { return };
+                    match run(&mut state, number) {
                         Ok(true) => {
-                            met.fetch_add(1, Ordering::SeqCst);
+                            done.fetch_add(1, Ordering::SeqCst);
                         }
                         Ok(false) => is_done.store(true, Ordering::SeqCst),
                         Err(found) => {
@@ -267,5 +279,5 @@ fn every_nth(run: impl Fn(u64) -> Result<bool, String> + Sync) -> Result<u64, St
             });
         }
     });
-    lock(&problem).take().map_or_else(|| Ok(met.load(Ordering::SeqCst)), Err)
+    lock(&problem).take().map_or_else(|| Ok(done.load(Ordering::SeqCst)), Err)
 }

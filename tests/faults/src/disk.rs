@@ -65,23 +65,20 @@ impl Disk {
         disk
     }
 
-    /// A disk over `folder` that is as another one was after so many steps, when its process was killed: all that was written is there,
-    /// and what wasn't synced still has to be.
+    /// A disk over `folder` that is as another one was at a moment, when its process was killed: all that was written is there, and
+    /// what wasn't synced still has to be.
     ///
     /// # Errors
     ///
     /// What the file system says.
-    pub fn after_kill(trace: &Trace, steps: usize, folder: &Path) -> io::Result<Arc<Self>> {
-        let mut cut = PowerCut::new(trace);
-        cut.step_to(steps);
-        cut.write_to(folder, Survival::Everything)?;
+    pub fn after_kill(moment: &PowerCut<'_>, folder: &Path) -> io::Result<Arc<Self>> {
+        moment.write_to(folder, Survival::Everything)?;
         let disk = Self::over(folder);
         {
             let mut state = disk.lock();
-            state.names = cut.names().into_iter().collect();
+            state.names = moment.names().into_iter().collect();
             state.files = u64::MAX / 2; // Above every file's number.
-            state.trace = trace.clone();
-            state.trace.entries.truncate(steps);
+            state.trace = moment.trace_so_far();
         }
         Ok(disk)
     }

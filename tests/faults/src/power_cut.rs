@@ -131,6 +131,17 @@ impl<'a> PowerCut<'a> {
         while self.next < steps && self.step().is_some() {}
     }
 
+    /// What was done on the disk, also after this moment.
+    pub(crate) fn trace(&self) -> &'a Trace {
+        self.trace
+    }
+
+    /// What was done up to this moment.
+    pub(crate) fn trace_so_far(&self) -> Trace {
+        let Trace { start, folders, entries } = self.trace;
+        Trace { start: start.clone(), folders: folders.clone(), entries: entries[..self.next].to_vec() }
+    }
+
     /// What is left of every file if the power goes now.
     #[must_use]
     pub fn left(&self, survival: Survival) -> Vec<(PathBuf, Vec<u8>)> {

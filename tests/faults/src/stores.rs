@@ -6,6 +6,7 @@ use std::sync::Arc;
 use inventory_application::ports::{EventLog, EventStore};
 use inventory_application::testing::ManualClock;
 use inventory_domain::{ProductId, StockId, StoreId, Timestamp};
+use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::disk::Disk;
@@ -56,6 +57,11 @@ pub(crate) fn open_on(
         }
         other => other,
     }
+}
+
+/// A new folder, in memory where that is possible: whether something lasts is the disk's to say.
+pub(crate) fn new_folder() -> TempDir {
+    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).expect("a folder")
 }
 
 /// A runtime of one thread, beside those that wait for the disk.
