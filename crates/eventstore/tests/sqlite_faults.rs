@@ -54,7 +54,7 @@ fn whenever_the_power_goes_what_a_client_was_told_is_there() {
 #[test]
 fn what_a_start_after_a_kill_shows_outlasts_a_power_cut() {
     let backend = Sqlite::installed();
-    let steps = lose_power_after_a_kill(&backend, &appends(&backend), Scope::asked_for()).unwrap();
+    let steps = lose_power_after_a_kill(&backend, &appends(&backend), Scope::asked_for(), |_| ()).unwrap();
     assert!(steps > 60, "only {steps} steps were made");
 }
 
@@ -66,6 +66,16 @@ fn a_store_whose_syncs_do_nothing_is_seen_to_lose_what_it_acknowledged() {
     assert!(lost.contains("was acknowledged, and 0 of") || lost.contains("can't be opened"), "{lost}");
     let lost = lose_power_everywhere(&commands(&Sqlite::installed()), Scope::Short, plant).unwrap_err();
     assert!(lost.contains("There") || lost.contains("can't be opened"), "{lost}");
+}
+
+/// A planted bug: a start syncs nothing of what it finds.
+#[test]
+fn a_start_after_a_kill_that_syncs_nothing_is_seen_to_lose_what_it_has_shown() {
+    let store = Sqlite::installed();
+    let plant = |disk: &Disk| disk.swallow_syncs(|_| true);
+    let every_step = Scope::Long { seeds: 0 };
+    let lost = lose_power_after_a_kill(&store, &appends(&store), every_step, plant).unwrap_err();
+    assert!(lost.contains("events were shown, and then without power"), "{lost}");
 }
 
 /// A planted bug: every connection of the store has `synchronous=NORMAL`, and is told that it is FULL.

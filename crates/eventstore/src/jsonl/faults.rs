@@ -53,7 +53,7 @@ fn whenever_the_power_goes_what_a_client_was_told_is_there() {
 #[test]
 fn what_a_start_after_a_kill_shows_outlasts_a_power_cut() {
     let backend = Journals;
-    let steps = lose_power_after_a_kill(&backend, &appends(&backend), Scope::asked_for()).unwrap();
+    let steps = lose_power_after_a_kill(&backend, &appends(&backend), Scope::asked_for(), |_| ()).unwrap();
     assert!(steps > 60, "only {steps} steps were made");
 }
 
@@ -63,6 +63,15 @@ fn a_journal_whose_syncs_do_nothing_is_seen_to_lose_what_it_acknowledged() {
     let plant = |disk: &Disk| disk.swallow_syncs(|path| path.starts_with("events/log"));
     let lost = lose_power_everywhere(&appends(&Journals), Scope::Short, plant).unwrap_err();
     assert!(lost.contains("was acknowledged, and 0 of") || lost.contains("can't be opened"), "{lost}");
+}
+
+/// A planted bug: a start syncs nothing of the journal that it finds.
+#[test]
+fn a_start_after_a_kill_that_syncs_nothing_is_seen_to_lose_what_it_has_shown() {
+    let plant = |disk: &Disk| disk.swallow_syncs(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+    let every_step = Scope::Long { seeds: 0 };
+    let lost = lose_power_after_a_kill(&Journals, &appends(&Journals), every_step, plant).unwrap_err();
+    assert!(lost.contains("events were shown, and then without power"), "{lost}");
 }
 
 /// A store of small segments on the disk below it.
