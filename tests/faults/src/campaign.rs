@@ -9,6 +9,7 @@ use std::thread;
 use inventory_application::ports::RecordedEvent;
 use inventory_application::testing::ManualClock;
 
+use crate::again::{Again, ONLY};
 use crate::disk::Disk;
 use crate::fault::{Aim, Fault, How};
 use crate::power_cut::{PowerCut, Survival};
@@ -37,16 +38,27 @@ pub enum Scope {
         /// Ways in which a part of what wasn't synced is left.
         seeds: u64,
     },
+    /// One step alone, where the campaign has it.
+    Only(Again),
 }
 
 impl Scope {
-    /// What `INVENTORY_FAULTS_SEEDS` asks for; the short one where it isn't set.
+    /// What `INVENTORY_FAULTS_ONLY` or `INVENTORY_FAULTS_SEEDS` asks for; the short one where neither is set.
     #[must_use]
     pub fn asked_for() -> Self {
+        if let Ok(step) = env::var(ONLY) {
+            return Self::Only(step.parse().expect(ONLY));
+        }
         match env::var("INVENTORY_FAULTS_SEEDS") {
             Ok(seeds) => Self::Long { seeds: seeds.parse().expect("INVENTORY_FAULTS_SEEDS is a number") },
             Err(_) => Self::Short,
         }
+    }
+
+    /// Whether so many steps are as many as the campaign has to have had.
+    #[must_use]
+    pub fn is_enough(self, steps: u64, more_than: u64) -> bool {
+        steps > more_than || matches!(self, Self::Only(_))
     }
 
     /// Every so many operations of a kind one fails.
@@ -55,23 +67,35 @@ impl Scope {
     }
 
     /// Which operations of a kind fail.
-    fn places(self, aim: Aim) -> impl Iterator<Item = u64> + Send {
+    fn places(self, aim: Aim) -> Box<dyn Iterator<Item = u64> + Send> {
         let every = self.every(aim);
-        (every as u64..).step_by(every)
+        match self {
+            Self::Short | Self::Long { .. } => Box::new((every as u64..).step_by(every)),
+            Self::Only(Again::Fault(fault)) if fault.aim == aim => Box::new([fault.nth].into_iter()),
+            Self::Only(_) => Box::new([].into_iter()),
+        }
     }
 
     /// In which ways the n-th fails.
     fn ways(self, aim: Aim, nth: u64) -> Vec<How> {
         match (self, aim) {
+            (Self::Only(Again::Fault(fault)), _) => vec![fault.how],
             (_, Aim::Reads) => vec![How::Fails],
             (Self::Short, Aim::Changes) => vec![How::ALL[usize_of(nth) % How::ALL.len()]],
-            (Self::Long { .. }, Aim::Changes) => How::ALL.to_vec(),
+            (_, Aim::Changes) => How::ALL.to_vec(),
         }
     }
 
     /// The moments at which the power goes.
-    fn moments(self, end: usize) -> impl Iterator<Item = usize> + Send {
-        (0..=end).step_by(if self == Self::Short { 5 } else { 1 })
+    fn moments(self, end: usize) -> Box<dyn Iterator<Item = usize> + Send> {
+        match self {
+            Self::Short => Box::new((0..=end).step_by(5)),
+            Self::Long { .. } => Box::new(0..=end),
+            Self::Only(Again::PowerCut { steps, .. }) => {
+                Box::new([steps].into_iter().filter(move |steps| *steps <= end))
+            }
+            Self::Only(_) => Box::new([].into_iter()),
+        }
     }
 
     /// What is left then.
@@ -80,6 +104,8 @@ impl Scope {
         match self {
             Self::Short => vec![Survival::Nothing, some(0)],
             Self::Long { seeds } => [Survival::Nothing].into_iter().chain((0..seeds).map(some)).collect(),
+            Self::Only(Again::PowerCut { survival, .. }) => vec![survival],
+            Self::Only(_) => Vec::new(),
         }
     }
 
@@ -92,7 +118,7 @@ impl Scope {
                 [met + 1 + usize_of(fault.nth % 7)].into_iter().chain(ends).collect()
             }
             (Self::Short, _) => Vec::new(),
-            (Self::Long { .. }, _) => (met..met + 8).chain(ends).collect(),
+            (Self::Long { .. } | Self::Only(_), _) => (met..met + 8).chain(ends).collect(),
         };
         moments.retain(|steps| *steps <= trace.entries.len());
         moments.sort_unstable();
@@ -124,7 +150,7 @@ fn fail_every(aim: Aim, work: &Work<'_>, scope: Scope) -> Result<u64, String> {
         let mut is_met = true;
         for how in scope.ways(aim, nth) {
             let fault = Fault { aim, nth, how };
-            is_met &= run(work, fault, scope).map_err(|problem| format!("{fault:?}: {problem}"))?;
+            is_met &= run(work, fault, scope).map_err(|problem| Again::Fault(fault).told(&problem))?;
         }
         Ok(is_met)
     };
@@ -246,10 +272,7 @@ fn at_every_moment(
     let power_goes = |cut: &mut PowerCut<'_>, steps: usize| {
         cut.step_to(steps);
         for survival in scope.survivals(steps) {
-            let looked = look(cut, steps, survival);
-            looked.map_err(|problem| {
-                format!("power lost after step {steps} of {end}, {survival:?} is left: {problem}")
-            })?;
+            look(cut, steps, survival).map_err(|problem| Again::PowerCut { steps, survival }.told(&problem))?;
         }
         Ok(true)
     };

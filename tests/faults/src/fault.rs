@@ -30,7 +30,7 @@ impl How {
 }
 
 /// The n-th operation of a kind fails.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// Which operations are counted.
     pub aim: Aim,

@@ -6,9 +6,10 @@
 //!
 //! In reading order: [`fault`] (what fails, and how), [`trace`] (what was done), [`disk`], [`power_cut`] (what is left), [`vfs`]; then
 //! what the stores are put through: [`stores`], [`told`] (what they said, and whether it holds), [`mod@appends`] and [`mod@commands`] (the work),
-//! [`campaign`] (the work again and again, with another fault each time).
+//! [`again`] (one step alone), [`campaign`] (the work again and again, with another fault each time).
 #![allow(clippy::missing_panics_doc, reason = "for tests, which fail so")]
 
+pub mod again;
 pub mod appends;
 pub mod campaign;
 pub mod commands;
@@ -20,6 +21,7 @@ pub mod told;
 pub mod trace;
 pub mod vfs;
 
+pub use again::Again;
 pub use appends::appends;
 pub use campaign::{Scope, fail_every_change, fail_every_read, lose_power_after_a_kill, lose_power_everywhere};
 pub use commands::commands;

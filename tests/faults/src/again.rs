@@ -1,0 +1,89 @@
+//! A step that has gone wrong, written so that it can be done once more, alone.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::fault::{Aim, Fault, How};
+use crate::power_cut::Survival;
+
+/// The variable that asks for one step alone.
+pub const ONLY: &str = "INVENTORY_FAULTS_ONLY";
+
+/// One step of a campaign: `Changes:17:Tears`, `Reads:4:Fails`, `Power:17:Nothing`, or `Power:17:3` with the seed of what is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// An operation fails.
+    Fault(Fault),
+    /// The power goes.
+    PowerCut {
+        /// After so many steps.
+        steps: usize,
+        /// What is left.
+        survival: Survival,
+    },
+}
+
+impl Again {
+    /// What was wrong, and how to see it again.
+    #[must_use]
+    pub fn told(self, problem: &str) -> String {
+        format!("{self}: {problem}\n{ONLY}={self} does only this step, in each campaign that has it")
+    }
+}
+
+impl fmt::Display for Again {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fault(Fault { aim, nth, how }) => write!(out, "{aim:?}:{nth}:{how:?}"),
+            Self::PowerCut { steps, survival: Survival::Some(seed) } => write!(out, "Power:{steps}:{seed}"),
+            Self::PowerCut { steps, survival } => write!(out, "Power:{steps}:{survival:?}"),
+        }
+    }
+}
+
+impl FromStr for Again {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = || {
+            let mut parts = text.split(':');
+            let (kind, number, rest) = (parts.next()?, parts.next()?, parts.next()?);
+            let fault = |aim| {
+                let how = How::ALL.into_iter().find(|how| format!("{how:?}") == rest)?;
+                Some(Self::Fault(Fault { aim, nth: number.parse().ok()?, how }))
+            };
+            match kind {
+                "Changes" => fault(Aim::Changes),
+                "Reads" => fault(Aim::Reads),
+                "Power" => {
+                    let survival = match rest {
+                        "Nothing" => Survival::Nothing,
+                        "Everything" => Survival::Everything,
+                        seed => Survival::Some(seed.parse().ok()?),
+                    };
+                    Some(Self::PowerCut { steps: number.parse().ok()?, survival })
+                }
+                _ => None,
+            }
+        };
+        parsed().ok_or_else(|| format!("{text} is no step, such as Changes:17:Tears or Power:17:Nothing"))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_read_as_it_was_told() {
+        for text in
+            ["Changes:17:Tears", "Reads:4:Fails", "Power:17:Nothing", "Power:0:Everything", "Power:9:4294967305"]
+        {
+            assert_eq!(text.parse::<Again>().unwrap().to_string(), text);
+        }
+        for text in ["", "Changes:17", "Changes:x:Tears", "Changes:17:Bends", "Power:17:", "Else:1:Fails"] {
+            assert!(text.parse::<Again>().is_err(), "{text}");
+        }
+    }
+}
