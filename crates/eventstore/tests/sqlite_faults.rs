@@ -15,57 +15,10 @@ use inventory_faults::{
     lose_power_after_a_kill, lose_power_everywhere, vfs,
 };
 
-#[test]
-fn whatever_change_fails_nothing_acknowledged_is_lost_and_nothing_is_half_there() {
-    let scope = Scope::asked_for();
-    let met = fail_every_change(&appends(&Sqlite::installed()), scope).unwrap_or_else(|problem| panic!("{problem}"));
-    assert!(scope.is_enough(met, 100), "only {met} changes were met");
-}
-
-#[test]
-fn whatever_read_fails_nothing_wrong_is_served() {
-    let scope = Scope::asked_for();
-    let met = fail_every_read(&appends(&Sqlite::installed()), scope).unwrap_or_else(|problem| panic!("{problem}"));
-    assert!(scope.is_enough(met, 100), "only {met} reads were met");
-}
-
-#[test]
-fn whenever_the_power_goes_nothing_acknowledged_is_lost_and_nothing_is_half_there() {
-    let scope = Scope::asked_for();
-    let steps = lose_power_everywhere(&appends(&Sqlite::installed()), scope, |_| ())
-        .unwrap_or_else(|problem| panic!("{problem}"));
-    assert!(scope.is_enough(steps, 200), "only {steps} steps were made");
-}
-
-#[test]
-fn whatever_change_fails_every_client_was_told_what_is_there() {
-    let scope = Scope::asked_for();
-    let met = fail_every_change(&commands(&Sqlite::installed()), scope).unwrap_or_else(|problem| panic!("{problem}"));
-    assert!(scope.is_enough(met, 50), "only {met} changes were met");
-}
-
-#[test]
-fn whatever_read_fails_every_client_was_told_what_is_there() {
-    let scope = Scope::asked_for();
-    let met = fail_every_read(&commands(&Sqlite::installed()), scope).unwrap_or_else(|problem| panic!("{problem}"));
-    assert!(scope.is_enough(met, 50), "only {met} reads were met");
-}
-
-#[test]
-fn whenever_the_power_goes_what_a_client_was_told_is_there() {
-    let scope = Scope::asked_for();
-    let steps = lose_power_everywhere(&commands(&Sqlite::installed()), scope, |_| ())
-        .unwrap_or_else(|problem| panic!("{problem}"));
-    assert!(scope.is_enough(steps, 100), "only {steps} steps were made");
-}
-
-#[test]
-fn what_a_start_after_a_kill_shows_outlasts_a_power_cut() {
-    let backend = Sqlite::installed();
-    let scope = Scope::asked_for();
-    let steps = lose_power_after_a_kill(&backend, &appends(&backend), scope, |_| ())
-        .unwrap_or_else(|problem| panic!("{problem}"));
-    assert!(scope.is_enough(steps, 60), "only {steps} steps were made");
+inventory_faults::campaigns! {
+    store: Sqlite::installed(),
+    appends: more than 100 changes, 100 reads, 200 steps,
+    commands: more than 50 changes, 50 reads, 100 steps,
 }
 
 /// A planted bug: the write-ahead log is never synced.

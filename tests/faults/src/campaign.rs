@@ -311,3 +311,55 @@ fn side_by_side<N: Send, S>(
     });
     lock(&problem).take().map_or_else(|| Ok(done.load(Ordering::SeqCst)), Err)
 }
+
+/// The tests of a store: every campaign on every work. A store with fewer changes, reads and steps than it is said to have has not been
+/// put through anything.
+#[macro_export]
+macro_rules! campaigns {
+    (
+        store: $store:expr,
+        appends: more than $changes:literal changes, $reads:literal reads, $steps:literal steps,
+        commands: more than $client_changes:literal changes, $client_reads:literal reads, $client_steps:literal steps,
+    ) => {
+        #[test]
+        fn whatever_change_fails_nothing_acknowledged_is_lost_and_nothing_is_half_there() {
+            $crate::campaigns!(@test fail_every_change(&$crate::appends(&$store)), $changes);
+        }
+
+        #[test]
+        fn whatever_read_fails_nothing_wrong_is_served() {
+            $crate::campaigns!(@test fail_every_read(&$crate::appends(&$store)), $reads);
+        }
+
+        #[test]
+        fn whenever_the_power_goes_nothing_acknowledged_is_lost_and_nothing_is_half_there() {
+            $crate::campaigns!(@test lose_power_everywhere(&$crate::appends(&$store)), $steps, |_| ());
+        }
+
+        #[test]
+        fn whatever_change_fails_every_client_was_told_what_is_there() {
+            $crate::campaigns!(@test fail_every_change(&$crate::commands(&$store)), $client_changes);
+        }
+
+        #[test]
+        fn whatever_read_fails_every_client_was_told_what_is_there() {
+            $crate::campaigns!(@test fail_every_read(&$crate::commands(&$store)), $client_reads);
+        }
+
+        #[test]
+        fn whenever_the_power_goes_what_a_client_was_told_is_there() {
+            $crate::campaigns!(@test lose_power_everywhere(&$crate::commands(&$store)), $client_steps, |_| ());
+        }
+
+        #[test]
+        fn what_a_start_after_a_kill_shows_outlasts_a_power_cut() {
+            let store = $store;
+            $crate::campaigns!(@test lose_power_after_a_kill(&store, &$crate::appends(&store)), $steps, |_| ());
+        }
+    };
+    (@test $campaign:ident($($on:expr),*), $more_than:literal $(, $plant:expr)?) => {
+        let scope = $crate::Scope::asked_for();
+        let met = $crate::$campaign($($on,)* scope $(, $plant)?).unwrap_or_else(|problem| panic!("{problem}"));
+        assert!(scope.is_enough(met, $more_than), "{met} are too few");
+    };
+}

@@ -7,63 +7,17 @@ use std::path::{Path, PathBuf};
 
 use inventory_application::testing::ManualClock;
 use inventory_faults::{
-    Backend, Change, Disk, Entry, FileId, Opened, Problem, Scope, Trace, appends, commands, fail_every_change,
-    fail_every_read, lose_power_after_a_kill, lose_power_everywhere,
+    Backend, Change, Disk, Entry, FileId, Opened, Problem, Scope, Trace, appends, lose_power_after_a_kill,
+    lose_power_everywhere,
 };
 
 use super::files::{JournalFile, ReadFile};
 use super::*;
 
-#[test]
-fn whatever_change_fails_nothing_acknowledged_is_lost_and_nothing_is_half_there() {
-    let scope = Scope::asked_for();
-    let met = fail_every_change(&appends(&Journals), scope).unwrap_or_else(|problem| panic!("{problem}"));
-    assert!(scope.is_enough(met, 60), "only {met} changes were met");
-}
-
-#[test]
-fn whatever_read_fails_nothing_wrong_is_served() {
-    let scope = Scope::asked_for();
-    let met = fail_every_read(&appends(&Journals), scope).unwrap_or_else(|problem| panic!("{problem}"));
-    assert!(scope.is_enough(met, 60), "only {met} reads were met");
-}
-
-#[test]
-fn whenever_the_power_goes_nothing_acknowledged_is_lost_and_nothing_is_half_there() {
-    let scope = Scope::asked_for();
-    let steps = lose_power_everywhere(&appends(&Journals), scope, |_| ()).unwrap_or_else(|problem| panic!("{problem}"));
-    assert!(scope.is_enough(steps, 60), "only {steps} steps were made");
-}
-
-#[test]
-fn whatever_change_fails_every_client_was_told_what_is_there() {
-    let scope = Scope::asked_for();
-    let met = fail_every_change(&commands(&Journals), scope).unwrap_or_else(|problem| panic!("{problem}"));
-    assert!(scope.is_enough(met, 30), "only {met} changes were met");
-}
-
-#[test]
-fn whatever_read_fails_every_client_was_told_what_is_there() {
-    let scope = Scope::asked_for();
-    let met = fail_every_read(&commands(&Journals), scope).unwrap_or_else(|problem| panic!("{problem}"));
-    assert!(scope.is_enough(met, 30), "only {met} reads were met");
-}
-
-#[test]
-fn whenever_the_power_goes_what_a_client_was_told_is_there() {
-    let scope = Scope::asked_for();
-    let steps =
-        lose_power_everywhere(&commands(&Journals), scope, |_| ()).unwrap_or_else(|problem| panic!("{problem}"));
-    assert!(scope.is_enough(steps, 50), "only {steps} steps were made");
-}
-
-#[test]
-fn what_a_start_after_a_kill_shows_outlasts_a_power_cut() {
-    let backend = Journals;
-    let scope = Scope::asked_for();
-    let steps = lose_power_after_a_kill(&backend, &appends(&backend), scope, |_| ())
-        .unwrap_or_else(|problem| panic!("{problem}"));
-    assert!(scope.is_enough(steps, 60), "only {steps} steps were made");
+inventory_faults::campaigns! {
+    store: Journals,
+    appends: more than 60 changes, 60 reads, 60 steps,
+    commands: more than 30 changes, 30 reads, 50 steps,
 }
 
 /// A planted bug: what is written to the journal is never synced.
