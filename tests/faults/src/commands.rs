@@ -283,8 +283,11 @@ async fn check(opened: &Opened, told: &[Sent], is_told: impl Fn(usize) -> bool) 
             }
         }
         let is_acknowledged = is_told(place) && tries.contains(&Fate::There);
-        if all > *events || (is_acknowledged && all != *events) {
-            return Err(format!("{name} was {tries:?}, and {counts:?} of {events} events are there"));
+        if is_acknowledged && all < *events {
+            return Err(format!("{name} was acknowledged, and {all} of {events} events are there: {tries:?}"));
+        }
+        if all > *events {
+            return Err(format!("{name} is there more than once, {counts:?} of {events} events: {tries:?}"));
         }
     }
     if known != log.len() {
