@@ -15,7 +15,8 @@ use inventory_application::testing::ManualClock;
 use inventory_application::{EventId, Position};
 use inventory_domain::inventory::Event;
 use inventory_domain::{ProductId, Quantity, Reason, StockId, StoreId, Timestamp};
-use inventory_eventstore::{DataFolder, JsonlEventStore, JsonlOpenError, JsonlSettings};
+use inventory_eventstore::jsonl::RecoveryError;
+use inventory_eventstore::{DataFolder, DroppedBatch, JsonlEventStore, JsonlOpenError, JsonlSettings};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
@@ -34,45 +35,73 @@ const FLIPS_MAX: usize = 3;
 
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap());
-static JOURNAL: LazyLock<Journal> = LazyLock::new(Journal::new);
+
+/// The journal that is damaged.
+pub static JOURNAL: LazyLock<Journal> = LazyLock::new(Journal::new);
+
+/// What became of a damaged journal.
+#[derive(Debug)]
+pub enum Found {
+    /// It was refused, for this file's sake.
+    Refused(PathBuf),
+    /// It was opened.
+    Opened {
+        /// How many events it has.
+        events: usize,
+        /// What was dropped of it.
+        dropped: Option<DroppedBatch>,
+    },
+}
 
 /// Tries the recovery.
 pub fn check(input: &[u8]) {
-    check_with(input, open);
+    drop(check_with(input, open));
 }
 
-/// Tries this recovery.
-pub fn check_with(input: &[u8], open: Open) {
+/// Tries this recovery, and says what became of the journal.
+#[must_use]
+pub fn check_with(input: &[u8], open: Open) -> Found {
     let folder = temporary_folder();
-    if let [0xff, segment @ ..] = input {
-        write_segments(folder.path(), &[segment.to_vec()]);
-        if let Ok(store) = open(folder.path()) {
-            let log = log_of(&store);
-            drop(store);
-            assert_eq!(log_of(&open(folder.path()).expect("what was repaired is whole")), log);
-        }
-        return;
-    }
-    let mut segments = JOURNAL.segments.clone();
-    damage(&mut segments, input);
+    let (segments, is_ours) = match input {
+        [0xff, segment @ ..] => (vec![segment.to_vec()], false),
+        damages => (damaged(damages), true),
+    };
     write_segments(folder.path(), &segments);
-    match open(folder.path()) {
-        Err(refused) => assert!(refused.to_string().contains(".jsonl, line "), "it names the place: {refused}"),
-        Ok(store) => {
-            let log = log_of(&store);
-            assert!(JOURNAL.log.starts_with(&log), "nothing is made up");
-            let whole = JOURNAL.batches.iter().filter(|batch| batch.is_whole_in(&segments));
-            let last_whole = whole.map(|batch| batch.last_event).max().unwrap_or(0);
-            assert!(log.len() >= last_whole, "{} events of {last_whole} that are whole", log.len());
-            drop(store);
-            let store = open(folder.path()).expect("what was repaired is whole");
-            assert_eq!((log_of(&store), store.dropped()), (log.clone(), None), "it is dropped once");
-            let outcomes = RUNTIME.block_on(store.append(Arc::new(vec![added(9, 0)]))).unwrap();
-            assert!(matches!(outcomes[..], [AppendOutcome::Appended { .. }]), "{outcomes:?}");
-            drop(store);
-            assert_eq!(log_of(&open(folder.path()).unwrap()).len(), log.len() + 1);
+    let store = match open(folder.path()) {
+        Ok(store) => store,
+        Err(refused) => {
+            assert!(segments_in(folder.path()) == segments, "nothing is changed where it is refused: {refused}");
+            return Found::Refused(place_of(refused, folder.path()));
         }
+    };
+    let (log, dropped) = (log_of(&store), store.dropped().cloned());
+    if is_ours {
+        assert!(JOURNAL.log.starts_with(&log), "nothing is made up");
+        let whole = JOURNAL.batches.iter().filter(|batch| batch.is_whole_in(&segments));
+        let last_whole = whole.map(|batch| batch.last_event).max().unwrap_or(0);
+        assert!(log.len() >= last_whole, "{} events of {last_whole} that are whole", log.len());
     }
+    drop(store);
+    let store = open(folder.path()).expect("what was repaired is whole");
+    assert_eq!((log_of(&store), store.dropped()), (log.clone(), None), "it is dropped once");
+    if is_ours {
+        let outcomes = RUNTIME.block_on(store.append(Arc::new(vec![added(9, 0)]))).unwrap();
+        assert!(matches!(outcomes[..], [AppendOutcome::Appended { .. }]), "{outcomes:?}");
+        drop(store);
+        assert_eq!(log_of(&open(folder.path()).unwrap()).len(), log.len() + 1);
+    }
+    Found::Opened { events: log.len(), dropped }
+}
+
+/// The file for whose sake a journal was refused: one of it, with a line of it.
+fn place_of(refused: JsonlOpenError, folder: &Path) -> PathBuf {
+    let told = refused.to_string();
+    let JsonlOpenError::Recovery(RecoveryError::Damaged { path, line, problem }) = refused else {
+        panic!("it is damaged, and refused for another reason: {told}")
+    };
+    assert!(path.parent() == Some(&log_folder(folder)) && line > 0 && !problem.is_empty(), "{told}");
+    assert!(told.contains(&format!("{}, line {line}: ", path.display())), "it names the place: {told}");
+    path
 }
 
 /// Opens the store in this folder, with small segments.
@@ -92,17 +121,23 @@ pub fn log_folder(folder: &Path) -> PathBuf {
     folder.join("events/log")
 }
 
-struct Journal {
-    segments: Vec<Vec<u8>>,
-    batches: Vec<Batch>,
+/// A journal of two segments.
+pub struct Journal {
+    /// What is in them.
+    pub segments: Vec<Vec<u8>>,
+    /// The batches in them, in order.
+    pub batches: Vec<Batch>,
     log: Vec<RecordedEvent>,
 }
 
-/// Where a batch stands, and the position of its last event.
-struct Batch {
-    segment: usize,
-    bytes: Range<usize>,
-    last_event: usize,
+/// A batch of the journal.
+pub struct Batch {
+    /// The segment that it stands in, from 0 on.
+    pub segment: usize,
+    /// Where in it.
+    pub bytes: Range<usize>,
+    /// The position of its last event.
+    pub last_event: usize,
 }
 
 impl Journal {
@@ -124,10 +159,7 @@ impl Journal {
         }
         let log = log_of(&store);
         drop(store);
-        let mut paths: Vec<_> =
-            fs::read_dir(log_folder(folder.path())).unwrap().map(|entry| entry.unwrap().path()).collect();
-        paths.sort();
-        let segments: Vec<_> = paths.into_iter().map(|path| fs::read(path).unwrap()).collect();
+        let segments = segments_in(folder.path());
         let batches = batches_of(&segments);
         assert_eq!((segments.len(), batches.len(), log.len()), (2, BATCHES.len(), 12));
         Self { segments, batches, log }
@@ -161,13 +193,14 @@ fn batches_of(segments: &[Vec<u8>]) -> Vec<Batch> {
     batches
 }
 
-/// Does all that `input` lists: what a disk, a file system or a hand may do to files.
-fn damage(segments: &mut Vec<Vec<u8>>, input: &[u8]) {
+/// The journal after all that `input` lists: what a disk, a file system or a hand may do to files.
+fn damaged(input: &[u8]) -> Vec<Vec<u8>> {
+    let mut segments = JOURNAL.segments.clone();
     let (damages, _) = input.as_chunks::<8>();
     let mut flips = 0;
     for [kind, segment, at_high, at_low, length_high, length_low, to_high, to_low] in damages.iter().take(DAMAGES_MAX) {
         if segments.is_empty() {
-            return;
+            break;
         }
         let segment = usize::from(*segment) % segments.len();
         let bytes = &mut segments[segment];
@@ -200,6 +233,7 @@ fn damage(segments: &mut Vec<Vec<u8>>, input: &[u8]) {
             _ => (),
         }
     }
+    segments
 }
 
 /// Five units more, on a stock at this version.
@@ -223,6 +257,13 @@ fn write_segments(folder: &Path, segments: &[Vec<u8>]) {
     for (place, segment) in segments.iter().enumerate() {
         fs::write(log.join(format!("{:08}.jsonl", place + 1)), segment).unwrap();
     }
+}
+
+fn segments_in(folder: &Path) -> Vec<Vec<u8>> {
+    let Ok(entries) = fs::read_dir(log_folder(folder)) else { return Vec::new() };
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths.into_iter().map(|path| fs::read(path).unwrap()).collect()
 }
 
 /// In memory where that is possible: each input writes and syncs files.

@@ -132,7 +132,21 @@ fn a_recovery_that_drops_all_behind_a_damage_is_caught() {
         }
         journal::open(folder)
     }
-    is_caught("journal", "that are whole", |input| journal::check_with(input, open_anyhow));
+    is_caught("journal", "that are whole", |input| drop(journal::check_with(input, open_anyhow)));
+}
+
+#[test]
+fn a_recovery_that_changes_what_it_refuses_is_caught() {
+    fn open_and_change(folder: &Path) -> Result<Arc<JsonlEventStore>, JsonlOpenError> {
+        let opened = journal::open(folder);
+        if let Err(JsonlOpenError::Recovery(RecoveryError::Damaged { path, .. })) = &opened {
+            let mut bytes = fs::read(path).unwrap();
+            bytes.fill(0);
+            fs::write(path, bytes).unwrap();
+        }
+        opened
+    }
+    is_caught("journal", "nothing is changed", |input| drop(journal::check_with(input, open_and_change)));
 }
 
 #[test]
