@@ -11,7 +11,7 @@ use inventory_application::testing::ManualClock;
 use inventory_application::{Position, StreamId};
 use inventory_eventstore::{DataFolder, SqliteEventStore, SqliteSettings};
 use inventory_faults::{
-    Backend, Change, Disk, Entry, Opened, Scope, Trace, appends, commands, fail_every_change, fail_every_read,
+    Backend, Change, Disk, Entry, How, Opened, Scope, Trace, appends, commands, fail_every_change, fail_every_read,
     lose_power_after_a_kill, lose_power_everywhere, vfs,
 };
 
@@ -59,12 +59,15 @@ fn a_store_with_synchronous_normal_is_seen_to_lose_what_it_acknowledged() {
 /// Planted bugs: a store that calls an unknown outcome nothing, and one that calls it done.
 #[test]
 fn a_store_that_says_too_much_of_a_failed_commit_is_seen_to_be_wrong() {
-    for (says, seen) in [(Says::NothingHappened, "had not happened, and"), (Says::Done, "was acknowledged")] {
-        let wrong = fail_every_change(&appends(&TooSure(Sqlite::installed(), says)), Scope::Short).unwrap_err();
+    for (says, how, seen) in
+        [(Says::NothingHappened, How::Lies, "had not happened, and"), (Says::Done, How::Fails, "was acknowledged")]
+    {
+        let wrong = fail_every_change(&appends(&TooSure(Sqlite::installed(), says)), Scope::Way(how)).unwrap_err();
         // Which of the runs, that go side by side, is the first to find it isn't said: one may see it at the log's end.
         assert!(wrong.contains(seen) || wrong.contains("events are shown"), "{wrong}");
     }
-    let wrong = fail_every_change(&commands(&TooSure(Sqlite::installed(), Says::Done)), Scope::Short).unwrap_err();
+    let store = TooSure(Sqlite::installed(), Says::Done);
+    let wrong = fail_every_change(&commands(&store), Scope::Way(How::Fails)).unwrap_err();
     assert!(wrong.contains("was acknowledged"), "{wrong}");
 }
 

@@ -18,8 +18,8 @@ use crate::told::read_all;
 use crate::trace::{Entry, Trace};
 use crate::{lock, usize_of};
 
-/// Runs at a time.
-const THREADS: usize = 16;
+/// Runs at a time: each waits for its store now and then, so a few more than a small machine has cores.
+const THREADS: usize = 4;
 
 /// Work on a store in a folder, on the disk that stands over it: says what was wrong, or how to check what the work has left.
 pub type Work<'a> = dyn Fn(&Path, &Arc<Disk>) -> Result<Check<'a>, String> + Sync + 'a;
@@ -38,6 +38,8 @@ pub enum Scope {
         /// Ways in which a part of what wasn't synced is left.
         seeds: u64,
     },
+    /// Every n that changes something, in this way, and what is left right after it: for planted bugs that show in no other.
+    Way(How),
     /// One step alone, where the campaign has it.
     Only(Again),
 }
@@ -70,7 +72,7 @@ impl Scope {
     fn places(self, aim: Aim) -> Box<dyn Iterator<Item = u64> + Send> {
         let every = self.every(aim);
         match self {
-            Self::Short | Self::Long { .. } => Box::new((every as u64..).step_by(every)),
+            Self::Short | Self::Long { .. } | Self::Way(_) => Box::new((every as u64..).step_by(every)),
             Self::Only(Again::Fault(fault)) if fault.aim == aim => Box::new([fault.nth].into_iter()),
             Self::Only(_) => Box::new([].into_iter()),
         }
@@ -80,6 +82,7 @@ impl Scope {
     fn ways(self, aim: Aim, nth: u64) -> Vec<How> {
         match (self, aim) {
             (Self::Only(Again::Fault(fault)), _) => vec![fault.how],
+            (Self::Way(how), _) => vec![how],
             (_, Aim::Reads) => vec![How::Fails],
             (Self::Short, Aim::Changes) => vec![How::ALL[usize_of(nth) % How::ALL.len()]],
             (_, Aim::Changes) => How::ALL.to_vec(),
@@ -94,7 +97,7 @@ impl Scope {
             Self::Only(Again::PowerCut { steps, .. }) => {
                 Box::new([steps].into_iter().filter(move |steps| *steps <= end))
             }
-            Self::Only(_) => Box::new([].into_iter()),
+            Self::Way(_) | Self::Only(_) => Box::new([].into_iter()),
         }
     }
 
@@ -105,7 +108,7 @@ impl Scope {
             Self::Short => vec![Survival::Nothing, some(0)],
             Self::Long { seeds } => [Survival::Nothing].into_iter().chain((0..seeds).map(some)).collect(),
             Self::Only(Again::PowerCut { survival, .. }) => vec![survival],
-            Self::Only(_) => Vec::new(),
+            Self::Way(_) | Self::Only(_) => Vec::new(),
         }
     }
 
@@ -118,6 +121,7 @@ impl Scope {
                 [met + 1 + usize_of(fault.nth % 7)].into_iter().chain(ends).collect()
             }
             (Self::Short, _) => Vec::new(),
+            (Self::Way(_), _) => vec![met + 1],
             (Self::Long { .. } | Self::Only(_), _) => (met..met + 8).chain(ends).collect(),
         };
         moments.retain(|steps| *steps <= trace.entries.len());
