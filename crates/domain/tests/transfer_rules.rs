@@ -24,6 +24,7 @@ fn units_arrive_in_parts() {
 fn what_has_not_arrived_can_be_taken_back() {
     let cancelled = run(&[start(5), receive(2), transfer::Command::Cancel]);
     assert_eq!((cancelled.status(), cancelled.received(), cancelled.cancelled()), (TransferStatus::Cancelled, 2, 3));
+    assert_eq!(cancelled.version(), 3, "one for each event");
     for command in [receive(1), transfer::Command::Cancel] {
         assert_eq!(decide(&cancelled, &command), "the transfer is cancelled");
         assert_eq!(decide(&Transfer::default(), &command), "there is no such transfer");
