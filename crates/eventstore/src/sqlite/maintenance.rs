@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::append_ids;
 use super::reader::read_log;
-use super::schema::stream_of_blob;
+use super::schema::{refuse_emptied, stream_of_blob};
 use crate::event_file::{EventFile, KeptState, SnapshotPlace};
 use crate::state_codec::{decode_state, fingerprint};
 
@@ -41,6 +41,7 @@ impl SqliteEventFile {
     ///
     /// [`StoreError::Unavailable`] with what `SQLite` says.
     pub fn open(path: &Path, closed_remembered: usize) -> Result<Self, StoreError> {
+        refuse_emptied(path).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
         let open = || -> rusqlite::Result<Self> {
             // A connection is never shared between threads, so SQLite need not lock for each call.
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;

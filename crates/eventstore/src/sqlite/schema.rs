@@ -1,11 +1,12 @@
 //! The tables, and connections that are as they have to be.
 
-use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 
 use inventory_application::StreamId;
 use inventory_domain::{OrderId, ProductId, StockId, StoreId, TransferId};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use thiserror::Error;
 use uuid::Uuid;
@@ -101,6 +102,9 @@ pub enum OpenError {
     /// The file was written by a newer version of this program.
     #[error("the event store has tables of version {0}, this program knows {TABLES_VERSION}")]
     Newer(i32),
+    /// The file has nothing, and its write-ahead log has something.
+    #[error("{file} is empty, but {log} beside it isn't: restore the file, or a backup", file = .0.display(), log = write_ahead_log(.0).display())]
+    Emptied(PathBuf),
     /// A PRAGMA did not take.
     #[error("{name} is {actual}, it has to be {expected}")]
     Pragma {
@@ -118,7 +122,9 @@ pub enum OpenError {
 
 /// A connection that may write, on tables that are there.
 pub(super) fn open_writer(path: &Path, settings: &SqliteSettings) -> Result<Connection, OpenError> {
+    refuse_emptied(path)?;
     let connection = Connection::open(path)?;
+    leave_log_on_close(&connection)?;
     connection.busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS))?;
     let application_id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let tables_version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -142,6 +148,26 @@ pub(super) fn open_writer(path: &Path, settings: &SqliteSettings) -> Result<Conn
         (foreign, _) => return Err(OpenError::Foreign(foreign)),
     }
     Ok(connection)
+}
+
+/// Refuses a file that has nothing beside a write-ahead log that has something: `SQLite` would remove the log, even where it may only read.
+pub(super) fn refuse_emptied(path: &Path) -> Result<(), OpenError> {
+    // What can't be asked for is told by who opens it.
+    let bytes = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
+    let is_emptied = bytes(path) == 0 && bytes(&write_ahead_log(path)) > 0;
+    if is_emptied { Err(OpenError::Emptied(path.to_owned())) } else { Ok(()) }
+}
+
+fn write_ahead_log(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    name.into()
+}
+
+/// Leaves the write-ahead log where it is when the last connection goes: a start that is refused changes nothing, and what is to be taken
+/// into the file is taken there by a checkpoint.
+fn leave_log_on_close(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop)
 }
 
 /// Makes the tables those of the newest version, by these statements, as a whole or not at all.
@@ -173,6 +199,7 @@ pub(super) fn open_for_repair(path: &Path, settings: &SqliteSettings) -> Result<
 
 /// PRAGMAs are per connection; each is read back, because one that is not understood is ignored without a word.
 fn set(connection: &Connection, settings: &SqliteSettings) -> Result<(), OpenError> {
+    leave_log_on_close(connection)?;
     connection.busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS))?;
     pragma(connection, "journal_mode", "wal", "wal")?;
     pragma(connection, "synchronous", "FULL", "2")?;

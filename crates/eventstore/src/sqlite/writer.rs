@@ -58,9 +58,10 @@ struct NotRepaired(String);
 impl Writer {
     pub(super) fn open(path: &Path, settings: &SqliteSettings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let connection = open_writer(path, settings)?;
-        sync_what_is_there(&connection)?;
+        // Read before anything is written: where this can't be read, the file stays as it is.
         let heads = Heads::read(&connection, settings.streams_remembered_max)?;
         let ids = AppendIds::read(&connection, settings.append_id_segment_keys_max)?;
+        sync_what_is_there(&connection)?;
         Ok(Self { path: path.to_owned(), settings: *settings, connection: Some(connection), heads, ids, clock })
     }
 
