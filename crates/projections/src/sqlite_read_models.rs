@@ -12,7 +12,7 @@ use inventory_application::ports::{ProductLevels, RecordedEvent, StockViews, Vie
 use inventory_domain::{Level, ProductId, StockId, StoreId};
 use r2d2::Pool;
 use r2d2_sqlite::SqliteConnectionManager;
-use rusqlite::{Connection, Row, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, Row, TransactionBehavior, params};
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -56,13 +56,25 @@ pub struct ReadModelSettings {
 pub enum OpenError {
     /// `SQLite` refuses the file.
     #[error("the read models can't be opened: {0}")]
-    Sqlite(#[from] rusqlite::Error),
+    Sqlite(rusqlite::Error),
+    /// The file is damaged.
+    #[error("the read models are damaged: {0}; remove their file, and a start makes them anew from the log")]
+    Damaged(rusqlite::Error),
     /// No connection for queries can be made.
     #[error("the read models can't be opened for queries: {0}")]
     Pool(#[from] r2d2::Error),
     /// The file belongs to another program.
     #[error("the file holds no read models of this service (application id {0})")]
     Foreign(i32),
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Self::Damaged(error),
+            _ => Self::Sqlite(error),
+        }
+    }
 }
 
 /// The read models, their checkpoints, and who may move them.
