@@ -3,14 +3,19 @@
 
 mod support;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use inventory_application::audit::{Checkpoints, EventIds, Expected, Findings, LogAudit, Share};
+use inventory_application::audit::{
+    BUCKETS, Checkpoints, Digest, EventIds, Expected, Findings, LevelRow, LogAudit, OrderRow, ReservationRow, Share,
+    bucket,
+};
 use inventory_application::ports::RecordedEvent;
 use inventory_application::testing::InMemoryEventStore;
-use inventory_application::{EventId, Position};
+use inventory_application::{EventId, Position, StreamId};
 use inventory_domain::inventory::{Event, Extend};
-use inventory_domain::{DomainEvent, HoldFor, Quantity, ReservationId, Timestamp, inventory, order, transfer};
+use inventory_domain::{
+    CustomerId, DomainEvent, HoldFor, OrderId, Quantity, ReservationId, Timestamp, inventory, order, transfer,
+};
 
 use support::{NOON, Node, SlowStore, add, change, commit, log_of, place, release, reserve, start, stock};
 
@@ -242,19 +247,203 @@ async fn every_kind_of_damage_is_found() {
     });
 }
 
+#[tokio::test]
+async fn what_was_sold_in_part_and_what_was_asked_to_be_released_is_shown_as_that() {
+    let store = SlowStore::over(InMemoryEventStore::exclusive());
+    let node = Node::on(&store);
+    node.ask(add(1, 20)).await.unwrap();
+    node.ask(reserve(1, 1, 4)).await.unwrap();
+    let (reservation_id, order_id) = (ReservationId::from_u128(1), OrderId::from_u128(5));
+    let part = inventory::Commit { reservation_id, order_id, quantity: Quantity::new(1).ok() };
+    node.ask(change(1, inventory::Command::Commit(part))).await.unwrap();
+    node.order(2, place(&[(1, 2)])).await.unwrap();
+    let reason = inventory_domain::Reason::new("changed their mind").unwrap();
+    node.order(2, order::Command::Release { reason }).await.unwrap();
+    let log = log_of(&store).await;
+    let line = log.iter().find_map(|event| match &event.event {
+        DomainEvent::Order(order::Event::OrderPlaced { lines, .. }) => lines.iter().next().copied(),
+        _ => None,
+    });
+    let line = line.unwrap().reservation_id;
+    let (findings, shown) = audit(log, Share::WHOLE);
+    assert_eq!(findings.said, [""; 0]);
+
+    let deadline = Some(Timestamp::from_millis(NOON.millis() + 30 * 60_000));
+    let sold = ReservationRow {
+        stock_id: stock(1),
+        reservation_id,
+        customer_id: CustomerId::from_u128(9),
+        order_id: Some(order_id),
+        is_line: false,
+        quantity: 4,
+        committed: 1,
+        state: 1,
+        ttl_minutes: Some(30),
+        expires_at: deadline,
+        reserved_at: NOON,
+        closed_at: Some(NOON),
+    };
+    let (order_id, is_line) = (Some(OrderId::from_u128(2)), true);
+    let freed = ReservationRow { reservation_id: line, order_id, is_line, quantity: 2, committed: 0, state: 2, ..sold };
+    assert_same(&shown.reservations, digest(&[sold, freed]), "a reservation");
+    let order = OrderRow {
+        position: Position(6),
+        order_id: OrderId::from_u128(2),
+        customer_id: CustomerId::from_u128(9),
+        state: 2,
+        version: 2,
+        ttl_minutes: Some(30),
+        expires_at: deadline,
+        placed_at: NOON,
+        changed_at: NOON,
+        release_reason: Some("changed their mind".to_owned()),
+        lines: vec![(stock(1), 2, line)],
+    };
+    assert_same(&shown.orders, digest(&[order]), "the order");
+}
+
+#[tokio::test]
+async fn shares_can_add_to_one_sum() {
+    let log = log().await;
+    let (_, whole) = audit(log.clone(), Share::WHOLE);
+    let mut sum = Expected::default();
+    for share in Share::WHOLE.split(3) {
+        let mut audit = LogAudit::new(share, everything(), HashSet::new(), 10).adding_to(sum);
+        log.iter().cloned().for_each(|event| audit.observe(event));
+        sum = audit.finish().1;
+    }
+    assert_same(&sum.stock_levels, whole.stock_levels, "levels");
+    assert_same(&sum.reservations, whole.reservations, "reservations");
+    assert_same(&sum.orders, whole.orders, "orders");
+    assert_same(&sum.transfers, whole.transfers, "transfers");
+}
+
+#[test]
+fn the_rows_of_a_sum_that_differs_can_be_had_in_words() {
+    let row = |number| LevelRow { stock_id: stock(number), quantity: 5, reserved: 2, version: 3 };
+    let rows: Vec<LevelRow> = (0..200).map(row).collect();
+    let picked = bucket(&rows[7]);
+    let (mut all, mut some) = (Digest::default(), Digest::keeping(&[picked]));
+    for row in &rows {
+        all.add(row);
+        some.add(row);
+    }
+    assert_same(&some, all.clone(), "keeping words changes no sum");
+    assert_eq!(all.kept().count(), 0);
+    let words = |rows: &[LevelRow]| {
+        let of_sum = rows.iter().filter(|row| bucket(*row) == picked).map(|row| format!("{row:?}"));
+        of_sum.collect::<HashSet<_>>()
+    };
+    let kept = |digest: &Digest| digest.kept().map(str::to_owned).collect::<HashSet<_>>();
+    assert_eq!(kept(&some), words(&rows));
+    // A row that changes is taken out as it was, and is put in as it is.
+    let mut changed = rows.clone();
+    changed[7].quantity += 1;
+    some.remove(&rows[7]);
+    some.add(&changed[7]);
+    assert_eq!((kept(&some), some.rows()), (words(&changed), 200));
+    assert_eq!(some.differing(&all), [picked]);
+    let everywhere: Vec<usize> = (0..BUCKETS).collect();
+    let mut every = Digest::keeping(&everywhere);
+    rows.iter().for_each(|row| every.add(row));
+    assert_eq!(every.kept().count(), rows.len());
+}
+
+#[tokio::test]
+async fn every_stream_is_told_with_its_version_and_where_it_ends() {
+    let log = log().await;
+    let mut last: HashMap<StreamId, (u64, Position)> = HashMap::new();
+    for event in &log {
+        last.insert(event.stream, (event.version, event.position));
+    }
+    let mut told = HashMap::new();
+    for share in Share::WHOLE.split(3) {
+        let mut audit = LogAudit::new(share, everything(), HashSet::new(), 10);
+        log.iter().cloned().for_each(|event| audit.observe(event));
+        assert_eq!(audit.head(), log.last().unwrap().position, "of all the log, whatever the share");
+        for (stream, version, position) in audit.streams() {
+            assert!(share.has(stream), "{stream:?} in {share:?}");
+            assert_eq!(told.insert(stream, (version, position)), None, "{stream:?} twice");
+        }
+    }
+    assert_eq!(told, last);
+}
+
+#[tokio::test]
+async fn what_an_audit_takes_in_memory_is_split_by_shares_but_for_a_stock_that_is_kept_whole() {
+    let log = log().await;
+    let memory = |log: &[RecordedEvent], share, whole: &[u128], closed_remembered| {
+        let whole = whole.iter().map(|number| stock(*number)).collect();
+        let mut audit = LogAudit::new(share, everything(), whole, closed_remembered);
+        log.iter().cloned().for_each(|event| audit.observe(event));
+        audit.memory()
+    };
+    let (folds, least) = memory(&log, Share::WHOLE, &[], 10);
+    assert_eq!(least, 0, "without states that are kept whole, shares can be as small as is wanted");
+    assert_eq!(memory(&log, Share::WHOLE, &[], 10_000), (folds, 0), "nobody remembers what was closed");
+    let shares: Vec<_> = Share::WHOLE.split(4).map(|share| memory(&log, share, &[], 10)).collect();
+    assert_eq!(shares.iter().map(|(folds, _)| folds).sum::<u64>(), folds);
+    assert!(shares.iter().all(|(share, _)| *share < folds), "{shares:?}");
+    assert!(memory(&log[..10], Share::WHOLE, &[], 10).0 > memory(&log[..4], Share::WHOLE, &[], 10).0);
+
+    // Stock 1 holds more than stock 2 when half of the log is through: it is the one that has to fit.
+    let half = &log[..10];
+    let one = memory(half, Share::WHOLE, &[1], 10);
+    assert!(one.1 > memory(half, Share::WHOLE, &[2], 10).1);
+    assert_eq!(memory(half, Share::WHOLE, &[1, 2], 10).1, one.1);
+    assert!(memory(half, Share::WHOLE, &[1], 20).1 > one.1, "it remembers more of what was closed");
+    assert!(one.0 - memory(half, Share::WHOLE, &[], 10).0 >= one.1, "the largest is a part of all");
+    let shares: Vec<_> = Share::WHOLE.split(4).map(|share| memory(half, share, &[1], 10).1).collect();
+    assert_eq!(shares.iter().filter(|least| **least == one.1).count(), 1, "a share has it whole: {shares:?}");
+    assert_eq!(shares.iter().filter(|least| **least == 0).count(), 3, "{shares:?}");
+}
+
+#[tokio::test]
+async fn findings_are_told_in_their_order_and_so_many_in_words() {
+    let log = log().await;
+    let mut audit = LogAudit::new(Share::WHOLE, everything(), HashSet::new(), 10);
+    audit.observe(log[0].clone());
+    assert_eq!(audit.first_finding(), None);
+    audit.found(|| "a snapshot differs".to_owned());
+    audit.observe(log[2].clone());
+    assert_eq!(audit.first_finding(), Some("a snapshot differs"));
+    let before = Findings::SAID_MAX - 2;
+    (0..before).for_each(|_| audit.found(|| "once more".to_owned()));
+    audit.found(|| unreachable!("nobody would see it"));
+    let findings = audit.finish().0;
+    assert_eq!(findings.said[..2], ["a snapshot differs", "position 3 follows 1"]);
+    assert_eq!((findings.said.len(), findings.count), (Findings::SAID_MAX, Findings::SAID_MAX as u64 + 1));
+}
+
+fn digest(rows: &[impl inventory_application::audit::Row]) -> Digest {
+    let mut digest = Digest::default();
+    rows.iter().for_each(|row| digest.add(row));
+    digest
+}
+
+#[track_caller]
+#[allow(clippy::needless_pass_by_value, reason = "what is expected is made for it")]
+fn assert_same(digest: &Digest, expected: Digest, what: &str) {
+    assert_eq!((digest.rows(), digest.differing(&expected)), (expected.rows(), vec![]), "{what}");
+}
+
 fn audit(log: Vec<RecordedEvent>, share: Share) -> (Findings, Expected) {
+    let mut audit = LogAudit::new(share, everything(), HashSet::new(), 10);
+    log.into_iter().for_each(|event| audit.observe(event));
+    audit.finish()
+}
+
+/// Read models that have every event.
+fn everything() -> Checkpoints {
     let all = Position(u64::MAX);
-    let checkpoints = Checkpoints {
+    Checkpoints {
         stock_levels: all,
         product_inventory: all,
         low_stock: all,
         reservations: all,
         orders: all,
         transfers: all,
-    };
-    let mut audit = LogAudit::new(share, checkpoints, HashSet::new(), 10);
-    log.into_iter().for_each(|event| audit.observe(event));
-    audit.finish()
+    }
 }
 
 /// Something of everything.
