@@ -4,12 +4,13 @@
 mod support;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use inventory_application::ports::StoreError;
+use async_trait::async_trait;
+use inventory_application::ports::{AppendGroup, AppendOutcome, EventStore, LoadedStream, Snapshot, StoreError};
 use inventory_application::testing::{FailingEventStore, Fault, InMemoryEventStore};
-use inventory_application::{CommandError, CommandLoopSettings, Position};
+use inventory_application::{CommandError, CommandLoopSettings, Position, StreamId};
 use inventory_domain::Timestamp;
 use inventory_domain::inventory::Rejection;
 
@@ -49,6 +50,7 @@ async fn a_full_queue_refuses_at_once_and_nothing_is_done() {
     settled().await;
     assert!(matches!(node.ask(add(1, 40)).await, Err(CommandError::Overloaded)));
     assert_eq!(node.commands.refused(), 1);
+    assert_eq!((node.commands.queue_depth(), node.commands.queue_depth_max()), (3, 3));
     store.let_appends_go();
     assert_eq!(written.await.unwrap().unwrap().level.quantity, 10);
     for (answer, quantity) in queued.into_iter().zip([30, 60]) {
@@ -306,6 +308,19 @@ async fn a_stream_that_cannot_be_read_is_unavailable_until_it_can() {
 }
 
 #[tokio::test]
+async fn a_store_that_panics_in_a_read_is_unavailable_until_it_can_read() {
+    let store = SlowStore::over(InMemoryEventStore::exclusive());
+    let panicking = Arc::new(PanickingStore { inner: store.clone(), panics: AtomicBool::new(true) });
+    let node = Node::over(panicking, store, CommandLoopSettings::default());
+    let error = node.ask(add(1, 10)).await.unwrap_err();
+    assert!(
+        matches!(&error, CommandError::Store(error) if matches!(**error, StoreError::Unavailable(_))),
+        "nothing was done: {error:?}"
+    );
+    assert_eq!(node.ask(add(1, 5)).await.unwrap().level.quantity, 5);
+}
+
+#[tokio::test]
 async fn a_slow_read_of_one_stream_does_not_hold_up_the_others() {
     let store = SlowStore::over(InMemoryEventStore::exclusive());
     let node = Node::on(&store);
@@ -383,4 +398,30 @@ async fn a_reserve_again_holds_once_and_answers_as_before() {
     assert_eq!(node.ask(reserve(1, 1, 2)).await.unwrap(), first);
     assert!(first.expires_at.is_some_and(|deadline| deadline > NOON));
     assert_eq!(log_of(&store).await.len(), 2);
+}
+
+/// A store whose first read panics.
+struct PanickingStore {
+    inner: Arc<SlowStore>,
+    panics: AtomicBool,
+}
+
+#[async_trait]
+impl EventStore for PanickingStore {
+    async fn append(&self, batch: Arc<Vec<AppendGroup>>) -> Result<Vec<AppendOutcome>, StoreError> {
+        self.inner.append(batch).await
+    }
+
+    async fn load(&self, streams: Vec<StreamId>) -> Result<Vec<LoadedStream>, StoreError> {
+        assert!(!self.panics.swap(false, Ordering::SeqCst), "injected");
+        self.inner.load(streams).await
+    }
+
+    async fn keep_snapshots(&self, snapshots: Vec<Snapshot>) -> Result<(), StoreError> {
+        self.inner.keep_snapshots(snapshots).await
+    }
+
+    fn is_exclusive(&self) -> bool {
+        self.inner.is_exclusive()
+    }
 }

@@ -3,14 +3,23 @@
 
 mod support;
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use inventory_application::ports::EventStore;
+use async_trait::async_trait;
+use inventory_application::ports::{EventLog, EventStore, RecordedEvent, StoreError};
 use inventory_application::testing::InMemoryEventStore;
-use inventory_application::{Answer, CommandError, Condition, Request, StockAnswer};
+use inventory_application::{
+    Answer, Ask, CommandError, CommandLoopSettings, Condition, Position, Request, RequestKey, StockAnswer,
+};
+use inventory_domain::TransferId;
 use inventory_domain::inventory::Rejection;
+use tokio::sync::watch;
 
-use support::{Node, SlowStore, add, commit, fold, held, keyed, level, release, reserve, send_all, settled, stock};
+use support::{
+    Node, SlowStore, add, commit, fold, held, keyed, level, log_of, order_request, place, release, reserve, send_all,
+    settled, start, stock,
+};
 
 #[tokio::test]
 async fn sixty_four_repeats_at_once_have_one_effect_and_one_answer() {
@@ -178,6 +187,90 @@ async fn a_reservation_that_the_stock_has_forgotten_is_asked_of_the_read_side() 
     assert_eq!(verdicts.iter().map(Result::is_ok).collect::<Vec<_>>(), [false, true, true, false, true]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_read_side_that_is_behind_is_waited_for_and_not_for_ever() {
+    let store = SlowStore::over(InMemoryEventStore::exclusive());
+    let log = Arc::new(ShownLog { store: store.clone(), shown: AtomicU64::new(u64::MAX) });
+    let settings = CommandLoopSettings { closed_reservations_remembered: 1, ..CommandLoopSettings::default() };
+    let node = Node::over(store.clone(), log.clone(), settings);
+    node.ask(add(1, 10)).await.unwrap();
+    for id in 1..=3 {
+        node.ask(reserve(1, id, 1)).await.unwrap();
+        node.ask(release(1, id)).await.unwrap();
+    }
+    // What the read side has seen so far is what there was before the reservation was closed.
+    for shown in [0, 2] {
+        log.shown.store(shown, Ordering::SeqCst);
+        node.observed.take();
+        let error = node.ask(reserve(1, 1, 1)).await.unwrap_err();
+        assert!(matches!(error, CommandError::PastUnknown), "with {shown} shown: {error:?}");
+        assert_eq!(node.observed.take(), ["reserve past_unknown"]);
+    }
+    let waiting = node.send(reserve(1, 1, 1));
+    settled().await;
+    assert!(!waiting.is_finished());
+    assert_eq!(node.ask(add(1, 1)).await.unwrap().level.quantity, 11, "nobody else waits");
+    log.shown.store(u64::MAX, Ordering::SeqCst);
+    let refused = waiting.await.unwrap();
+    assert!(matches!(refused, Err(CommandError::Rejected(Rejection::ReservationExists(_)))), "{refused:?}");
+    assert_eq!(fold(&store, 1).await.reserved, 0, "nothing was held twice");
+}
+
+#[tokio::test]
+async fn a_batch_whose_past_is_unknown_is_refused_and_nothing_of_it_is_done() {
+    let store = SlowStore::over(InMemoryEventStore::exclusive());
+    let log = Arc::new(ShownLog { store: store.clone(), shown: AtomicU64::new(u64::MAX) });
+    let settings = CommandLoopSettings { closed_reservations_remembered: 1, ..CommandLoopSettings::default() };
+    let node = Node::over(store.clone(), log.clone(), settings);
+    node.ask(add(1, 10)).await.unwrap();
+    for id in 1..=3 {
+        node.ask(reserve(1, id, 1)).await.unwrap();
+        node.ask(release(1, id)).await.unwrap();
+    }
+    let before = log_of(&store).await.len();
+    log.shown.store(GONE, Ordering::SeqCst);
+    let batch = vec![add(2, 1), reserve(1, 1, 1), add(3, 1)];
+    let verdicts = send_all(&node, batch).await.unwrap().unwrap();
+    assert!(verdicts.iter().all(|one| matches!(one, Err(CommandError::PastUnknown))), "{verdicts:?}");
+    assert_eq!((verdicts.len(), log_of(&store).await.len()), (3, before), "nothing of it was done");
+    assert_eq!(node.commands.queue_depth(), 0);
+    log.shown.store(u64::MAX, Ordering::SeqCst);
+    let verdicts = send_all(&node, vec![add(2, 1), reserve(1, 1, 1), add(3, 1)]).await.unwrap().unwrap();
+    assert_eq!(verdicts.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+}
+
+#[tokio::test]
+async fn an_answer_of_another_kind_under_the_same_key_is_damage() {
+    let store = SlowStore::over(InMemoryEventStore::exclusive());
+    let node = Node::on(&store);
+    node.ask(add(1, 10)).await.unwrap();
+    let start = Ask::Transfer { transfer_id: TransferId::from_u128(1), command: start(1, 2) };
+    let asks = [add(1, 1), order_request(1, place(&[(1, 3)])), Request::plain(start)];
+    // No two requests have the same hash, so only what is stored can be wrong.
+    let key = |append_id| Some(RequestKey { append_id: [append_id; 16], request_hash: [7; 16] });
+    for (append_id, first) in (1..).zip(&asks) {
+        let first = Request { key: key(append_id), ..first.clone() };
+        node.commands.send(first.clone()).await.unwrap();
+        let under_it = || Request { key: key(append_id), ..level(1) };
+        let as_stock = node.commands.send_stock(Request { ask: first.ask.clone(), ..under_it() }).await;
+        let as_order = node.commands.send_order(Request { ask: first.ask.clone(), ..under_it() }).await;
+        let as_transfer = node.commands.send_transfer(Request { ask: first.ask.clone(), ..under_it() }).await;
+        let told = [as_stock.map(drop), as_order.map(drop), as_transfer.map(drop)];
+        let what = ["a stock", "an order", "a transfer"][usize::from(append_id) - 1];
+        for (place, told) in (1..).zip(told) {
+            match told {
+                Ok(()) => assert_eq!(place, append_id, "{what}"),
+                Err(CommandError::Store(error)) => {
+                    assert!(matches!(*error, StoreError::Damaged(_)) && place != append_id, "{what}: {error:?}");
+                    let cause = std::error::Error::source(&*error).unwrap().to_string();
+                    assert_eq!(cause, format!("the answer is about {what}"));
+                }
+                Err(error) => panic!("{what}: {error:?}"),
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_reservation_that_is_forgotten_within_a_batch_is_not_held_again() {
     let store = SlowStore::over(InMemoryEventStore::exclusive());
@@ -237,4 +330,33 @@ async fn a_state_with_too_many_live_reservations_is_not_kept() {
         settled().await;
     }
     assert_eq!(store.snapshots.load(Ordering::SeqCst), 1);
+}
+
+/// [`ShownLog::shown`] of a log that can't be read.
+const GONE: u64 = u64::MAX - 1;
+
+/// A log of which so many events are shown.
+struct ShownLog {
+    store: Arc<SlowStore>,
+    shown: AtomicU64,
+}
+
+#[async_trait]
+impl EventLog for ShownLog {
+    async fn read(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
+        let shown = self.shown.load(Ordering::SeqCst);
+        if shown == GONE {
+            return Err(StoreError::Unavailable("injected".into()));
+        }
+        let events = self.store.read(after, limit).await?;
+        Ok(events.into_iter().filter(|event| event.position.0 <= shown).collect())
+    }
+
+    async fn head(&self) -> Result<Position, StoreError> {
+        self.store.head().await
+    }
+
+    fn appended(&self) -> watch::Receiver<Position> {
+        self.store.appended()
+    }
 }
