@@ -251,6 +251,20 @@ mod tests {
     }
 
     #[test]
+    fn the_level_after_a_position_is_known_while_nothing_later_is() {
+        let levels = AcknowledgedLevels::new(10, Position(0));
+        levels.acknowledge([known(1, 1, 5)].to_vec());
+        let after = |position| levels.level_after(stock(1), Position(position));
+        assert_eq!((after(4), after(5), after(6)), (None, Some(level(1)), None));
+        levels.acknowledge([known(1, 2, 6)].to_vec());
+        assert_eq!((after(5), after(6)), (None, Some(level(2))));
+        levels.rebuilt(Position(5));
+        assert_eq!(after(6), Some(level(2)), "the read models don't have it yet");
+        levels.rebuilt(Position(6));
+        assert_eq!((after(6), levels.level(stock(1))), (None, Err(Position(0))), "they do");
+    }
+
+    #[test]
     fn an_entry_that_has_to_go_early_raises_the_mark() {
         let levels = AcknowledgedLevels::new(2, Position(0));
         levels.acknowledge((1..=3).map(|number| known(number.into(), number, number)).collect());
