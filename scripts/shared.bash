@@ -25,6 +25,26 @@ misused() {
     exit 2
 }
 
+# whole_number NAME TEXT [LEAST [MOST]]: the end of the script where the text is no whole number from LEAST (1) to MOST (999,999,999). Most
+# of what reads it further on would take something else in its place, and say nothing.
+whole_number() {
+    local least=${3:-1} most=${4:-999999999}
+    # Texts of one length are in the order of their numbers, and no number is too great to be compared so.
+    if [[ $2 =~ ^(0|[1-9][0-9]*)$ ]] && ! is_less "$2" "$least" && ! is_less "$most" "$2"; then
+        return
+    fi
+    echo "${0##*/}: $1 is no whole number from $least to $most: $2" >&2
+    misused
+}
+
+is_less() {
+    [[ ${#1} -lt ${#2} || (${#1} -eq ${#2} && $1 < $2) ]]
+}
+
+# What a seed may be at most.
+# shellcheck disable=SC2034 # It is for the scripts.
+seed_max=18446744073709551615
+
 fail() {
     echo "${0##*/}: $*" >&2
     exit 1
