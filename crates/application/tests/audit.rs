@@ -399,6 +399,35 @@ async fn what_an_audit_takes_in_memory_is_split_by_shares_but_for_a_stock_that_i
 }
 
 #[tokio::test]
+async fn an_order_takes_room_for_its_lines_while_it_is_open() {
+    let node = async || {
+        let store = SlowStore::over(InMemoryEventStore::exclusive());
+        let node = Node::on(&store);
+        for number in 1..=3 {
+            node.ask(add(number, 5)).await.unwrap();
+        }
+        (store, node)
+    };
+    let memory = async |store| {
+        let mut audit = LogAudit::new(Share::WHOLE, everything(), HashSet::new(), 10);
+        log_of(store).await.into_iter().for_each(|event| audit.observe(event));
+        audit.memory().0
+    };
+    // As many stocks, orders and reservations on both.
+    let ((short, with_one), (long, with_three)) = (node().await, node().await);
+    with_one.order(1, place(&[(1, 1)])).await.unwrap();
+    with_one.ask(reserve(2, 2, 1)).await.unwrap();
+    with_one.ask(reserve(3, 3, 1)).await.unwrap();
+    with_three.order(1, place(&[(1, 1), (2, 1), (3, 1)])).await.unwrap();
+    assert!(memory(&long).await > memory(&short).await);
+    with_one.order(1, order::Command::Commit).await.unwrap();
+    with_one.ask(commit(2, 2)).await.unwrap();
+    with_one.ask(commit(3, 3)).await.unwrap();
+    with_three.order(1, order::Command::Commit).await.unwrap();
+    assert_eq!(memory(&long).await, memory(&short).await, "a closed one takes none");
+}
+
+#[tokio::test]
 async fn findings_are_told_in_their_order_and_so_many_in_words() {
     let log = log().await;
     let mut audit = LogAudit::new(Share::WHOLE, everything(), HashSet::new(), 10);
