@@ -14,10 +14,25 @@ use shuttle::{Config, Runner};
 /// Changes of priority in a schedule that has priorities.
 const DEPTH: usize = 3;
 
-/// How many schedules of each kind are tried: `INTERLEAVINGS`, or `usual`.
+/// How many schedules of each kind are tried: `INTERLEAVINGS`, or `usual` where it isn't set.
+///
+/// # Panics
+///
+/// Where it is no number, or none at all would be tried.
 #[must_use]
 pub fn schedules(usual: usize) -> usize {
-    std::env::var("INTERLEAVINGS").ok().and_then(|count| count.parse().ok()).unwrap_or(usual)
+    let asked = std::env::var_os("INTERLEAVINGS");
+    asked.map_or(usual, |text| count(&text.to_string_lossy()).unwrap_or_else(|problem| panic!("{problem}")))
+}
+
+/// A count of schedules.
+///
+/// # Errors
+///
+/// Says that it is no number, or none at all would be tried.
+pub fn count(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| *count > 0);
+    count.ok_or_else(|| format!("INTERLEAVINGS has to be a number from 1 on, not {text}"))
 }
 
 /// Runs `scenario` in random schedules, and in such as give tasks priorities that change a few times, as many of each kind.

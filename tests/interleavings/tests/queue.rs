@@ -13,7 +13,7 @@ use inventory_application::testing::InMemoryEventStore;
 use inventory_application::{
     AcknowledgedLevels, CommandError, CommandLoop, CommandSender, Position, RecentEvents, Verdict,
 };
-use inventory_interleavings::{explore, find, schedules};
+use inventory_interleavings::{count, explore, find, schedules};
 use shuttle::future::block_on;
 use support::{add, command_loop, stock};
 use tokio::sync::oneshot;
@@ -26,6 +26,15 @@ struct Counts {
     granted: AtomicU64,
     overloaded: AtomicU64,
     too_late: AtomicU64,
+}
+
+/// `scripts/interleavings abc` ran the short form, and was content.
+#[test]
+fn a_count_of_schedules_that_is_none_is_not_taken_for_the_usual_one() {
+    assert_eq!(count("20000"), Ok(20_000));
+    for text in ["", "0", "-5", "abc", "--list", "10 20"] {
+        assert!(count(text).is_err(), "{text}");
+    }
 }
 
 #[test]
