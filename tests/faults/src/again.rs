@@ -27,7 +27,13 @@ impl Again {
     /// What was wrong, and how to see it again.
     #[must_use]
     pub fn told(self, problem: &str) -> String {
-        format!("{self}: {problem}\n{ONLY}={self} does only this step, in each campaign that has it")
+        format!("{self}: {problem}\nthis test does only this step with {ONLY}={self}")
+    }
+
+    /// That the step was asked for, and the campaign was over before it.
+    #[must_use]
+    pub fn never_came(self) -> String {
+        format!("{self} never came: this campaign is over before it, or another test was meant")
     }
 }
 

@@ -57,10 +57,19 @@ impl Scope {
         }
     }
 
-    /// Whether so many steps are as many as the campaign has to have had.
+    /// Whether so many steps are as many as the campaign has to have had. One that was asked for alone has been there: where it
+    /// wasn't, the campaign has failed.
     #[must_use]
     pub fn is_enough(self, steps: u64, more_than: u64) -> bool {
         steps > more_than || matches!(self, Self::Only(_))
+    }
+
+    /// Fails where one step was asked for alone, such as this kind of campaign has, and `done` says that it never came.
+    fn has_come(self, is_of_this_kind: impl Fn(Again) -> bool, done: u64) -> Result<(), String> {
+        match self {
+            Self::Only(step) if is_of_this_kind(step) && done == 0 => Err(step.never_came()),
+            _ => Ok(()),
+        }
     }
 
     /// Every so many operations of a kind one fails.
@@ -134,7 +143,7 @@ impl Scope {
 ///
 /// # Errors
 ///
-/// What the store did wrong, with n and the way to fail.
+/// What the store did wrong, with n and the way to fail; or that the change that alone should fail never came.
 pub fn fail_every_change(work: &Work<'_>, scope: Scope) -> Result<u64, String> {
     fail_every(Aim::Changes, work, scope)
 }
@@ -144,7 +153,7 @@ pub fn fail_every_change(work: &Work<'_>, scope: Scope) -> Result<u64, String> {
 ///
 /// # Errors
 ///
-/// What the store did wrong, with n.
+/// What the store did wrong, with n; or that the look that alone should fail never came.
 pub fn fail_every_read(work: &Work<'_>, scope: Scope) -> Result<u64, String> {
     fail_every(Aim::Reads, work, scope)
 }
@@ -159,6 +168,7 @@ fn fail_every(aim: Aim, work: &Work<'_>, scope: Scope) -> Result<u64, String> {
         Ok(is_met)
     };
     let met = side_by_side(scope.places(aim), || (), nth_fails)?;
+    scope.has_come(|step| matches!(step, Again::Fault(fault) if fault.aim == aim), met)?;
     Ok(met * scope.every(aim) as u64)
 }
 
@@ -188,7 +198,7 @@ fn run(work: &Work<'_>, fault: Fault, scope: Scope) -> Result<bool, String> {
 ///
 /// # Errors
 ///
-/// What was lost, or is half there, and when.
+/// What was lost, or is half there, and when; or that the step after which alone the power should go never came.
 pub fn lose_power_everywhere(work: &Work<'_>, scope: Scope, plant: impl FnOnce(&Disk)) -> Result<u64, String> {
     let folder = new_folder();
     let disk = Disk::over(folder.path());
@@ -202,7 +212,7 @@ pub fn lose_power_everywhere(work: &Work<'_>, scope: Scope, plant: impl FnOnce(&
 ///
 /// # Errors
 ///
-/// What was shown and is gone, and when.
+/// What was shown and is gone, and when; or that the step after which alone the power should go never came.
 pub fn lose_power_after_a_kill(
     backend: &dyn Backend,
     work: &Work<'_>,
@@ -280,7 +290,8 @@ fn at_every_moment(
         }
         Ok(true)
     };
-    side_by_side(scope.moments(end), || PowerCut::new(trace), power_goes)?;
+    let done = side_by_side(scope.moments(end), || PowerCut::new(trace), power_goes)?;
+    scope.has_come(|step| matches!(step, Again::PowerCut { .. }), done)?;
     Ok(end as u64)
 }
 
@@ -366,4 +377,35 @@ macro_rules! campaigns {
         let met = $crate::$campaign($($on,)* scope $(, $plant)?).unwrap_or_else(|problem| panic!("{problem}"));
         assert!(scope.is_enough(met, $more_than), "{met} are too few");
     };
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+mod tests {
+    use super::*;
+    use crate::vfs;
+
+    #[test]
+    fn a_step_that_is_asked_for_alone_and_never_comes_is_a_failure() {
+        vfs::install();
+        let write = |folder: &Path, disk: &Arc<Disk>| -> Result<Check<'_>, String> {
+            let connection = rusqlite::Connection::open(folder.join("test.db"));
+            // Where it fails, this work has nothing to say.
+            drop(connection.and_then(|it| it.execute_batch("CREATE TABLE numbers (number INTEGER)")));
+            disk.mark(1);
+            Ok(Box::new(|_, _| Ok(())))
+        };
+        let campaign = |step: &str| {
+            let scope = Scope::Only(step.parse().unwrap());
+            let (changes, reads) = (fail_every_change(&write, scope), fail_every_read(&write, scope));
+            changes.and(reads).and(lose_power_everywhere(&write, scope, |_| ()))
+        };
+        for step in ["Changes:1:Fails", "Reads:1:Fails", "Power:1:Nothing", "Power:0:3"] {
+            campaign(step).unwrap();
+        }
+        for step in ["Changes:99999:Fails", "Changes:0:Fails", "Reads:99999:Fails", "Power:99999:Nothing"] {
+            let problem = campaign(step).unwrap_err();
+            assert!(problem.starts_with(&format!("{step} never came")), "{problem}");
+        }
+    }
 }
