@@ -352,6 +352,41 @@ fn a_backup_taken_under_load_restores_to_something_sound() {
     assert!(!taken.status.success() && String::from_utf8_lossy(&taken.stderr).contains("is there already"));
 }
 
+#[test]
+fn a_copy_of_a_damaged_store_is_no_backup() {
+    const PAGE: usize = 4_096;
+    let whole = folder();
+    let refused = |data: &Path, because: &str| {
+        let to = data.join("backup");
+        let output = run(data, &["backup", to.to_str().unwrap()]);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && error.contains(because), "{error}");
+        assert!(!to.join("backup.json").exists(), "it would pass for one");
+    };
+    let pages = fs::read(whole.path().join("events.db")).unwrap().len() / PAGE;
+    let mut taken = 0;
+    for page in 2..pages {
+        let damaged = copy(whole.path());
+        let file = damaged.path().join("events.db");
+        let mut bytes = fs::read(&file).unwrap();
+        bytes[page * PAGE..(page + 1) * PAGE].fill(0);
+        fs::write(&file, bytes).unwrap();
+        let to = damaged.path().join("backup");
+        // A page that nothing is in any more, or the middle of a long value: of that only a replay can tell.
+        taken += usize::from(run(damaged.path(), &["backup", to.to_str().unwrap()]).status.success());
+    }
+    assert!(taken < pages / 4, "{taken} of {pages}");
+    let unlinked = copy(whole.path());
+    let events = Connection::open(unlinked.path().join("events.db")).unwrap();
+    events.execute("UPDATE events SET previous = 1 WHERE position = 30", []).unwrap();
+    refused(unlinked.path(), "event 30 names 1 as the one before it");
+    let lost = copy(whole.path());
+    let models = Connection::open(lost.path().join("read_models.db")).unwrap();
+    models.execute("UPDATE checkpoints SET position = position + 1", []).unwrap();
+    drop(models);
+    refused(lost.path(), "the log has lost events");
+}
+
 /// A data folder with something of everything, of a service that was stopped.
 fn folder() -> TempDir {
     let (snapshots, ids) =

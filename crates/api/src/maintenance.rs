@@ -13,7 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use inventory_application::ports::StoreError;
-use inventory_eventstore::{DataFolderError, EventFile};
+use inventory_eventstore::{DataFolderError, EventFile, LostEvents};
 use thiserror::Error;
 
 use crate::opened_store::{OpenStoreError, files_of};
@@ -50,6 +50,17 @@ pub enum MaintenanceError {
     /// The event store can't be read or written.
     #[error("{0}: {cause}", cause = std::error::Error::source(.0).map(ToString::to_string).unwrap_or_default())]
     Store(#[from] StoreError),
+    /// The event store has lost what something has seen of it.
+    #[error(transparent)]
+    LostEvents(#[from] LostEvents),
+    /// The event store is damaged.
+    #[error("the event store is damaged, so {path} is no backup: {}", .flaws.join("; "), path = path.display())]
+    Damaged {
+        /// The folder of the copy.
+        path: PathBuf,
+        /// What is wrong with it.
+        flaws: Vec<String>,
+    },
     /// A file can't be read or written.
     #[error("{path}: {source}", path = path.display())]
     File {

@@ -12,6 +12,7 @@ use inventory_eventstore::DataFolder;
 use serde::{Deserialize, Serialize};
 
 use super::{MaintenanceError, open_events};
+use crate::composition::{READ_MODELS_FILE, seen_by_read_models};
 use crate::moment::Rfc3339;
 use crate::opened_store::files_of;
 use crate::progress::{Phase, Progress};
@@ -23,6 +24,12 @@ const MANIFEST: &str = "backup.json";
 
 /// Bytes that are read at a time.
 const CHUNK: usize = 1 << 20;
+
+/// Memory for proving a copy, about, in bytes; with more streams it is read several times.
+const PROOF_BYTES: u64 = 64 << 20;
+
+/// What is wrong with a copy that is told.
+const FLAWS_MAX: usize = 3;
 
 /// What must not be in a data folder that a backup is restored to.
 const IN_THE_WAY: [&str; 5] = ["events.db", "events.db-wal", "events.db-shm", "read_models.db", "events"];
@@ -48,14 +55,18 @@ struct BackedUp {
     blake3: String,
 }
 
-/// Copies the event store, also while a service writes it, into the folder `to`, which must not be there; returns where the copy's
-/// log ends.
+/// Copies the event store, also while a service writes it, into the folder `to`, which must not be there, and proves that the copy is sound:
+/// all that the read models have seen, in a structure without a flaw. Returns where the copy's log ends.
 ///
 /// # Errors
 ///
-/// [`MaintenanceError`] says what can't be read or written.
+/// [`MaintenanceError`] says what can't be read or written, or what is wrong with the store; then the copy is no backup.
 pub fn backup(settings: &Settings, to: &Path, progress: Progress) -> Result<Position, MaintenanceError> {
+    // Before the events: those of a service that goes on are never behind what was seen of them earlier.
+    let seen = seen_by_read_models(&settings.data.dir.join(READ_MODELS_FILE));
     let events = open_events(settings)?;
+    let files = files_of(settings);
+    seen.map_or(Ok(()), |seen| seen.check(&files.path_in(&settings.data.dir), events.head()))?;
     if to.exists() {
         return Err(MaintenanceError::InTheWay(to.to_owned()));
     }
@@ -63,8 +74,15 @@ pub fn backup(settings: &Settings, to: &Path, progress: Progress) -> Result<Posi
     let phase = progress.phase("Backing up", 0);
     events.copy_to(to, &mut |done, all| phase.set(done, all))?;
     drop(phase);
+    let copied = files.open(to, settings.command_loop.closed_reservations_remembered)?;
+    let phase = progress.phase("Proving", copied.head().0);
+    let flaws = copied.flaws(FLAWS_MAX, PROOF_BYTES, &mut |steps| phase.advance(steps))?;
+    drop((phase, copied));
+    if !flaws.is_empty() {
+        return Err(MaintenanceError::Damaged { path: to.to_owned(), flaws });
+    }
     let manifest = Manifest {
-        event_store: files_of(settings).name().to_owned(),
+        event_store: files.name().to_owned(),
         head: events.head().0,
         taken_at: Rfc3339(now()).to_string(),
         service_version: env!("CARGO_PKG_VERSION").to_owned(),
