@@ -53,8 +53,8 @@ impl Ledger {
     /// The first event that isn't what it has to be.
     pub(crate) fn take(&mut self, events: &[LogEvent], accounts: &[&[Call]]) -> Result<(), String> {
         let mut rest = events;
-        // Who has freed what had run out in order to have it has to have it then.
-        let mut owed: Option<String> = None;
+        // Who has freed what had run out in order to have it has to have it then; so many events were for that.
+        let (mut owed, mut freed): (Option<String>, u64) = (None, 0);
         while let Some(first) = rest.first() {
             let is_of_whom_it_was_freed_for = owed.is_none() || owed == first.request_id;
             if !is_of_whom_it_was_freed_for {
@@ -62,10 +62,12 @@ impl Ledger {
             }
             let count = if first.is_expiry() {
                 owed.clone_from(&first.request_id);
-                self.take_expiry(rest)?
+                let count = self.take_expiry(rest)?;
+                freed = if owed.is_some() { freed + count as u64 } else { 0 };
+                count
             } else {
                 owed = None;
-                self.take_effect(rest, accounts)?
+                self.take_effect(rest, accounts, std::mem::take(&mut freed))?
             };
             rest = &rest[count..];
         }
@@ -95,7 +97,8 @@ impl Ledger {
         Some(fact)
     }
 
-    fn take_effect(&mut self, events: &[LogEvent], accounts: &[&[Call]]) -> Result<usize, String> {
+    /// Takes in what was asked, for which so many events have `freed` something on the same stock just before.
+    fn take_effect(&mut self, events: &[LogEvent], accounts: &[&[Call]], freed: u64) -> Result<usize, String> {
         let first = &events[0];
         let unexplained = |why: &str| format!("{why}: {first:?}");
         let request = first.request_id.as_deref().and_then(read_request_id);
@@ -117,7 +120,8 @@ impl Ledger {
         if let Asked::Reserve { reservation, .. } = &mut asked {
             *reservation = first.reservation();
         }
-        let current = self.shop.version(&asked);
+        // What a command on a stock frees for itself comes after its version was compared.
+        let current = self.shop.version(&asked) - asked.stock().map_or(0, |_| freed);
         if call.if_match.is_some_and(|wanted| wanted != current) {
             return Err(unexplained(&format!(
                 "it was to be done at version {:?} only, and was at {current}",
