@@ -187,8 +187,8 @@ async fn a_reservation_that_the_stock_has_forgotten_is_asked_of_the_read_side() 
     assert_eq!(verdicts.iter().map(Result::is_ok).collect::<Vec<_>>(), [false, true, true, false, true]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_read_side_that_is_behind_is_waited_for_and_not_for_ever() {
+/// A node whose stock has closed three reservations and remembers one, with a read side that shows as much of the log as it is let.
+async fn forgetful() -> (Arc<SlowStore>, Arc<ShownLog>, Node) {
     let store = SlowStore::over(InMemoryEventStore::exclusive());
     let log = Arc::new(ShownLog { store: store.clone(), shown: AtomicU64::new(u64::MAX) });
     let settings = CommandLoopSettings { closed_reservations_remembered: 1, ..CommandLoopSettings::default() };
@@ -198,6 +198,12 @@ async fn a_read_side_that_is_behind_is_waited_for_and_not_for_ever() {
         node.ask(reserve(1, id, 1)).await.unwrap();
         node.ask(release(1, id)).await.unwrap();
     }
+    (store, log, node)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_side_that_is_behind_is_waited_for_and_not_for_ever() {
+    let (store, log, node) = forgetful().await;
     // What the read side has seen so far is what there was before the reservation was closed.
     for shown in [0, 2] {
         log.shown.store(shown, Ordering::SeqCst);
@@ -218,15 +224,7 @@ async fn a_read_side_that_is_behind_is_waited_for_and_not_for_ever() {
 
 #[tokio::test]
 async fn a_batch_whose_past_is_unknown_is_refused_and_nothing_of_it_is_done() {
-    let store = SlowStore::over(InMemoryEventStore::exclusive());
-    let log = Arc::new(ShownLog { store: store.clone(), shown: AtomicU64::new(u64::MAX) });
-    let settings = CommandLoopSettings { closed_reservations_remembered: 1, ..CommandLoopSettings::default() };
-    let node = Node::over(store.clone(), log.clone(), settings);
-    node.ask(add(1, 10)).await.unwrap();
-    for id in 1..=3 {
-        node.ask(reserve(1, id, 1)).await.unwrap();
-        node.ask(release(1, id)).await.unwrap();
-    }
+    let (store, log, node) = forgetful().await;
     let before = log_of(&store).await.len();
     log.shown.store(GONE, Ordering::SeqCst);
     let batch = vec![add(2, 1), reserve(1, 1, 1), add(3, 1)];
