@@ -5,14 +5,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use inventory_application::ports::{AppendGroup, AppendOutcome, EventStore, LoadedStream, Snapshot, StoreError};
 use inventory_application::testing::ManualClock;
-use inventory_application::{Position, StreamId};
 use inventory_eventstore::{DataFolder, SqliteEventStore, SqliteSettings};
 use inventory_faults::{
-    Backend, Change, Disk, Entry, How, Opened, Scope, Trace, appends, commands, fail_every_change, fail_every_read,
-    lose_power_after_a_kill, lose_power_everywhere, vfs,
+    Backend, Change, Disk, Entry, Opened, Scope, Trace, appends, commands, lose_power_after_a_kill,
+    lose_power_everywhere, vfs,
 };
 
 inventory_faults::campaigns! {
@@ -54,81 +51,6 @@ fn a_store_with_synchronous_normal_is_seen_to_lose_what_it_acknowledged() {
     let lost = lose_power_everywhere(&appends(&Sqlite::installed()), Scope::Short, Disk::have_sqlite_sync_less);
     let lost = lost.unwrap_err();
     assert!(lost.contains("was acknowledged, and 0 of"), "{lost}");
-}
-
-/// Planted bugs: a store that calls an unknown outcome nothing, and one that calls it done.
-#[test]
-fn a_store_that_says_too_much_of_a_failed_commit_is_seen_to_be_wrong() {
-    for (says, how, seen) in
-        [(Says::NothingHappened, How::Lies, "had not happened, and"), (Says::Done, How::Fails, "was acknowledged")]
-    {
-        let wrong = fail_every_change(&appends(&TooSure(Sqlite::installed(), says)), Scope::Way(how)).unwrap_err();
-        // Which of the runs, that go side by side, is the first to find it isn't said: one may see it at the log's end.
-        assert!(wrong.contains(seen) || wrong.contains("events are shown"), "{wrong}");
-    }
-    let store = TooSure(Sqlite::installed(), Says::Done);
-    let wrong = fail_every_change(&commands(&store), Scope::Way(How::Fails)).unwrap_err();
-    assert!(wrong.contains("was acknowledged"), "{wrong}");
-}
-
-/// A planted bug: a store that calls its files damaged where they can't be read.
-#[test]
-fn a_store_that_says_damaged_of_a_failed_read_is_seen_to_be_wrong() {
-    let store = TooSure(Sqlite::installed(), Says::Damaged);
-    for work in [&appends(&store) as &inventory_faults::campaign::Work<'_>, &commands(&store)] {
-        let wrong = fail_every_read(work, Scope::Short).unwrap_err();
-        assert!(wrong.contains("Damaged("), "{wrong}");
-    }
-}
-
-/// A store that never says that it doesn't know, or says it of too little.
-struct TooSure<T>(T, Says);
-
-#[derive(Clone, Copy)]
-enum Says {
-    NothingHappened,
-    Done,
-    Damaged,
-}
-
-impl Backend for TooSure<Sqlite> {
-    fn open(&self, folder: &Path, clock: &Arc<ManualClock>) -> Result<Opened, String> {
-        let opened = self.0.open(folder, clock)?;
-        Ok(Opened { events: Arc::new(TooSure(opened.events, self.1)), ..opened })
-    }
-
-    fn has_repaired(&self, trace: &Trace, from: usize, to: usize) -> bool {
-        self.0.has_repaired(trace, from, to)
-    }
-}
-
-#[async_trait]
-impl EventStore for TooSure<Arc<dyn EventStore>> {
-    async fn append(&self, batch: Arc<Vec<AppendGroup>>) -> Result<Vec<AppendOutcome>, StoreError> {
-        match (self.0.append(Arc::clone(&batch)).await, self.1) {
-            (Err(StoreError::OutcomeUnknown(error)), Says::NothingHappened) => Err(StoreError::Unavailable(error)),
-            (Err(StoreError::OutcomeUnknown(_)), Says::Done) => {
-                let position = Some(Position(1)); // Anywhere: it is not looked at.
-                Ok(batch.iter().map(|_| AppendOutcome::Appended { position }).collect())
-            }
-            (other, _) => other,
-        }
-    }
-
-    async fn load(&self, streams: Vec<StreamId>) -> Result<Vec<LoadedStream>, StoreError> {
-        match (self.0.load(streams).await, self.1) {
-            (Err(StoreError::Unavailable(error)), Says::Damaged) => Err(StoreError::Damaged(error)),
-            (other, _) => other,
-        }
-    }
-
-    async fn keep_snapshots(&self, snapshots: Vec<Snapshot>) -> Result<(), StoreError> {
-        self.0.keep_snapshots(snapshots).await
-    }
-
-    fn is_exclusive(&self) -> bool {
-        self.0.is_exclusive()
-    }
 }
 
 /// A store on the disk below it.

@@ -327,7 +327,7 @@ fn side_by_side<N: Send, S>(
     lock(&problem).take().map_or_else(|| Ok(done.load(Ordering::SeqCst)), Err)
 }
 
-/// The tests of a store: every campaign on every work. A store with fewer changes, reads and steps than it is said to have has not been
+/// The tests of a store: every campaign on every work, and planted bugs that these find. A store with fewer changes, reads and steps than it is said to have has not been
 /// put through anything.
 #[macro_export]
 macro_rules! campaigns {
@@ -370,6 +370,53 @@ macro_rules! campaigns {
         fn what_a_start_after_a_kill_shows_outlasts_a_power_cut() {
             let store = $store;
             $crate::campaigns!(@test lose_power_after_a_kill(&store, &$crate::appends(&store)), $steps, |_| ());
+        }
+
+        /// Planted bugs. Which of the runs, that go side by side, is the first to find one isn't said: some see it by what is shown.
+        #[test]
+        fn a_store_that_is_wrong_about_an_unknown_outcome_is_found() {
+            use $crate::{Flaw, How};
+            let found = |flaw, how| {
+                let store = $crate::Planted($store, flaw);
+                let scope = $crate::Scope::Way(how);
+                [
+                    $crate::fail_every_change(&$crate::appends(&store), scope),
+                    $crate::fail_every_change(&$crate::commands(&store), scope),
+                ]
+                .map(|found| found.expect_err("it wasn't found"))
+            };
+            let assert_says = |problems: [String; 2], any_of: &[&str]| {
+                for problem in problems {
+                    assert!(any_of.iter().any(|words| problem.contains(words)), "{problem}");
+                }
+            };
+            assert_says(
+                found(Flaw::CallsUnknownNothing, How::Lies),
+                &["had not happened, and", "events are shown", "was NotThere, and"],
+            );
+            assert_says(found(Flaw::CallsUnknownDone, How::Fails), &["was acknowledged", "events are shown"]);
+            assert_says(
+                found(Flaw::ShowsNothingAfterUnknown, How::Fails),
+                &["it can't be loaded", "a reader was refused"],
+            );
+            assert_says(
+                found(Flaw::AcknowledgesUnrepaired, How::Breaks),
+                &["was acknowledged on a disk that takes nothing"],
+            );
+        }
+
+        /// A planted bug.
+        #[test]
+        fn a_store_that_calls_what_cannot_be_read_damaged_is_found() {
+            let store = $crate::Planted($store, $crate::Flaw::CallsUnreadableDamaged);
+            let scope = $crate::Scope::Short;
+            for found in [
+                $crate::fail_every_read(&$crate::appends(&store), scope),
+                $crate::fail_every_read(&$crate::commands(&store), scope),
+            ] {
+                let problem = found.expect_err("it wasn't found");
+                assert!(problem.contains("Damaged("), "{problem}");
+            }
         }
     };
     (@test $campaign:ident($($on:expr),*), $more_than:literal $(, $plant:expr)?) => {

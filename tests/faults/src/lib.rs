@@ -6,7 +6,8 @@
 //!
 //! In reading order: [`fault`] (what fails, and how), [`trace`] (what was done), [`disk`], [`power_cut`] (what is left), [`vfs`]; then
 //! what the stores are put through: [`stores`], [`told`] (what they said, and whether it holds), [`mod@appends`] and [`mod@commands`] (the work),
-//! [`again`] (one step alone), [`campaign`] (the work again and again, with another fault each time).
+//! [`again`] (one step alone), [`campaign`] (the work again and again, with another fault each time), [`planted`] (stores that are
+//! wrong, each of which a campaign has to find).
 #![allow(clippy::missing_panics_doc, reason = "for tests, which fail so")]
 
 pub mod again;
@@ -15,6 +16,7 @@ pub mod campaign;
 pub mod commands;
 pub mod disk;
 pub mod fault;
+pub mod planted;
 pub mod power_cut;
 pub mod stores;
 pub mod told;
@@ -27,6 +29,7 @@ pub use campaign::{Scope, fail_every_change, fail_every_read, lose_power_after_a
 pub use commands::commands;
 pub use disk::Disk;
 pub use fault::{Aim, Fault, How, Problem};
+pub use planted::{Flaw, Planted};
 pub use power_cut::{PowerCut, Survival};
 pub use stores::{Backend, Opened};
 pub use trace::{Change, Entry, FileId, Trace};
