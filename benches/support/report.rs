@@ -100,15 +100,16 @@ fn latencies(text: &mut String, run: &Run) {
     line(text, "\n## How long\n");
     line(
         text,
-        "Open-loop: requests come on the clock, at a share of what is possible, and latencies count from when each was due.\n",
+        "Open-loop: requests come on the clock, at a share of what the service can do, and latencies count from when each was due. \
+         A ceiling at the same rate shows what the machine itself adds.\n",
     );
     line(
         text,
-        "| load | store | of the most | requests a second | p50, ms | p90, ms | p99, ms | p99.9, ms | longest, ms |",
+        "| load | store | program | of the most | requests a second | p50, ms | p90, ms | p99, ms | p99.9, ms | longest, ms |",
     );
-    line(text, "|---|---|---:|---:|---:|---:|---:|---:|---:|");
+    line(text, "|---|---|---|---:|---:|---:|---:|---:|---:|---:|");
     for figure in p50 {
-        let Subject { scenario, store, load, .. } = &figure.subject;
+        let Subject { scenario, store, program, load, .. } = &figure.subject;
         let other = |measure: &str| run.figure(&Subject { measure: measure.to_owned(), ..figure.subject.clone() });
         let cell = |measure: &str| other(measure).map_or(String::new(), |figure| format!("{:.2}", figure.median()));
         let p99 = other("p99")
@@ -116,7 +117,7 @@ fn latencies(text: &mut String, run: &Run) {
         line(
             text,
             format!(
-                "| {scenario} | {store} | {load} | {} | {:.2} | {} | {p99} | {} | {} |",
+                "| {scenario} | {store} | {program} | {load} | {} | {:.2} | {} | {p99} | {} | {} |",
                 other("rate").map_or(String::new(), |rate| whole(rate.median())),
                 figure.median(),
                 cell("p90"),

@@ -2,11 +2,12 @@
 
 use std::error::Error;
 use std::process::Command;
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use inventory_benches::compare::RATE;
 use inventory_benches::generator::Pace;
-use inventory_benches::program::Kind;
+use inventory_benches::program::{Kind, Program};
 use inventory_benches::report::OF_SPREAD;
 use inventory_benches::requests::{self, BATCH_COMMANDS_MAX, InTurn};
 use inventory_benches::results::{Better, Curve, Subject, median};
@@ -35,6 +36,17 @@ enum Ceiling {
     OneWriter,
     /// Rows into `SQLite` in the layout of the service's own table, without HTTP.
     RawInserts,
+}
+
+impl Ceiling {
+    /// The program that answers over HTTP, if one does, and its name.
+    fn program(self) -> Option<(Kind, &'static str)> {
+        match self {
+            Self::BareActix => Some((Kind::BareActix, "bare_actix")),
+            Self::OneWriter => Some((Kind::WriteCeiling, "write_ceiling")),
+            Self::RawInserts => None,
+        }
+    }
 }
 
 pub(crate) const SCENARIOS: [Scenario; 6] = [
@@ -96,6 +108,8 @@ pub(crate) const SCENARIOS: [Scenario; 6] = [
 
 /// The shares of what is possible at which latencies are measured.
 const SHARES: [(&str, f64); 2] = [("50 %", 0.5), ("80 %", 0.8)];
+/// How long a program is under load before its latencies count: a cold cache is no steady state.
+const WARM_UP: Duration = Duration::from_secs(1);
 /// What is kept of each round's latencies.
 const PERCENTILES: [(&str, f64); 5] =
     [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9), ("longest", 100.0)];
@@ -183,14 +197,10 @@ impl CustomLoad {
     }
 
     fn ceiling_round(&self, bench: &mut Bench<'_>, store: &str, ceiling: Ceiling) -> Result<f64, Box<dyn Error>> {
-        let (kind, name) = match ceiling {
-            Ceiling::BareActix => (Kind::BareActix, "bare_actix"),
-            Ceiling::OneWriter => (Kind::WriteCeiling, "write_ceiling"),
-            Ceiling::RawInserts => {
-                let rows = raw_inserts(bench)?;
-                bench.add(&subject(self.name, store, "raw inserts", "max"), "rows", "1/s", Better::Higher, rows);
-                return Ok(rows);
-            }
+        let Some((kind, name)) = ceiling.program() else {
+            let rows = raw_inserts(bench)?;
+            bench.add(&subject(self.name, store, "raw inserts", "max"), "rows", "1/s", Better::Higher, rows);
+            return Ok(rows);
         };
         let of_ceiling = subject(self.name, store, name, "max");
         let mut program = bench.start(kind)?;
@@ -205,38 +215,61 @@ impl CustomLoad {
         Ok(speed)
     }
 
-    /// Measures how long answers take when requests come at shares of `most` a second, whether or not there is an answer.
+    /// Measures how long answers take when requests come at shares of `most` a second, whether or not there is an answer; of the ceiling
+    /// at the same rates: it shows what the machine itself adds.
     fn on_the_clock(&self, bench: &mut Bench<'_>, store: &'static str, most: f64) -> Result<(), Box<dyn Error>> {
-        let mut together: Vec<(Subject, Option<Histogram<u64>>)> =
-            SHARES.iter().map(|(share, _)| (subject(self.name, store, "service", share), None)).collect();
+        let mut together: Vec<Option<Histogram<u64>>> = vec![None; SHARES.len()];
         for round in 1..=bench.rounds() {
             eprintln!("{}, {store}, on the clock, round {round} of {}", self.name, bench.rounds());
-            let mut service = bench.start_stocked(store, &self.stock_up)?;
-            for ((share, latencies), (_, part)) in together.iter_mut().zip(SHARES) {
-                let (pace, time) = (Pace::PerSecond(most * part), bench.load_time());
-                let mut requests = self.requests.clone();
-                let outcome = bench.load(share, &mut service, self.connections, pace, time, &mut requests)?.outcome;
-                service.wait_until_idle()?;
-                for (measure, percentile) in PERCENTILES {
-                    let value = milliseconds(outcome.latency.value_at_percentile(percentile));
-                    bench.add(share, measure, "ms", Better::Lower, value);
-                }
-                bench.add(share, RATE, "1/s", Better::Neither, outcome.granted_per_second());
-                match latencies {
-                    Some(latencies) => latencies.add(&outcome.latency)?,
-                    None => *latencies = Some(outcome.latency),
+            let service = bench.start_stocked(store, &self.stock_up)?;
+            for (all, latencies) in together.iter_mut().zip(self.clock_round(bench, service, "service", store, most)?) {
+                match all {
+                    Some(all) => all.add(&latencies)?,
+                    None => *all = Some(latencies),
                 }
             }
-            Bench::stop(service)?;
+            if let Some((kind, name)) = self.ceiling.and_then(Ceiling::program) {
+                let program = bench.start(kind)?;
+                self.clock_round(bench, program, name, store, most)?;
+            }
         }
-        for (share, latencies) in together {
+        for ((share, _), latencies) in SHARES.into_iter().zip(together) {
             let latencies = latencies.ok_or("there was no round")?;
             let percentiles =
                 CURVE.map(|percentile| (percentile, milliseconds(latencies.value_at_percentile(percentile))));
-            let Subject { scenario, store, load, .. } = share;
+            let Subject { scenario, store, load, .. } = subject(self.name, store, "service", share);
             bench.run.curves.push(Curve { scenario, store, load, percentiles: percentiles.to_vec() });
         }
         Ok(())
+    }
+
+    /// One program at each share of `most`, once it is warm; returns the latencies.
+    fn clock_round(
+        &self,
+        bench: &mut Bench<'_>,
+        mut program: Program,
+        name: &'static str,
+        store: &'static str,
+        most: f64,
+    ) -> Result<Vec<Histogram<u64>>, Box<dyn Error>> {
+        let mut all = Vec::new();
+        let (cold, pace) = (subject(self.name, store, name, "warming up"), Pace::PerSecond(most * SHARES[0].1));
+        bench.load(&cold, &mut program, self.connections, pace, WARM_UP, &mut self.requests.clone())?;
+        for (share, part) in SHARES {
+            let of_program = subject(self.name, store, name, share);
+            let (pace, time) = (Pace::PerSecond(most * part), bench.load_time());
+            let mut requests = self.requests.clone();
+            let outcome = bench.load(&of_program, &mut program, self.connections, pace, time, &mut requests)?.outcome;
+            program.wait_until_idle()?;
+            for (measure, percentile) in PERCENTILES {
+                let value = milliseconds(outcome.latency.value_at_percentile(percentile));
+                bench.add(&of_program, measure, "ms", Better::Lower, value);
+            }
+            bench.add(&of_program, RATE, "1/s", Better::Neither, outcome.granted_per_second());
+            all.push(outcome.latency);
+        }
+        Bench::stop(program)?;
+        Ok(all)
     }
 }
 
