@@ -117,15 +117,16 @@ impl WorkingState {
         }
     }
 
-    /// Whether a snapshot becomes due: after `every_events`, and half as many as the state has live reservations, so that what is
-    /// kept of a stream stays in proportion to its events. Said once; then [`WorkingState::snapshot`] has to be taken.
+    /// Whether a snapshot becomes due: after `every_events`, and as many as the state has live reservations. So a cold load reads no
+    /// more events than the state has parts, and one that only grows, as in a rush, isn't written again and again while everybody waits.
+    /// Said once; then [`WorkingState::snapshot`] has to be taken.
     ///
     /// A state with more than `reservations_max` is not kept at all: writing it would hold the others up.
     pub(super) fn note_snapshot(&mut self, every_events: u64, reservations_max: usize) -> bool {
         let Aggregate::Inventory(inventory) = &self.aggregate else { return false };
         let since = inventory.version().saturating_sub(self.snapshot_version);
         let live = inventory.live_count();
-        if self.is_noted || live > reservations_max || since < every_events.max(live as u64 / 2) {
+        if self.is_noted || live > reservations_max || since < every_events.max(live as u64) {
             return false;
         }
         self.is_noted = true;
