@@ -88,17 +88,21 @@ impl Effects<'_> {
             }
             return match self.by_key.get(&*name_of(key.append_id)).and_then(|groups| groups.first()) {
                 Some(first) => self.fits(attempt, answer, first),
-                None => {
-                    let same = self.attempts.iter().filter(|other| other.key == attempt.key);
-                    let first = same.min_by_key(|other| other.sent.happening).unwrap_or(attempt);
-                    self.changes_nothing(attempt, first.sent, answered, answer)
-                }
+                None => self.was_nothing(attempt, answered, answer),
             };
         }
         match own {
             Some(group) => self.fits(attempt, answer, group),
             None => self.changes_nothing(attempt, attempt.sent, answered, answer),
         }
+    }
+
+    /// A repeat of what has changed nothing: any try under its key may have been it, each with ids of its own.
+    fn was_nothing(&self, attempt: &Attempt, answered: Moment, answer: &Answer) -> Result<(), String> {
+        let is_same = |other: &&Attempt| other.key == attempt.key && other.sent.happening < answered.happening;
+        let mut all =
+            self.attempts.iter().filter(is_same).map(|one| self.changes_nothing(one, one.sent, answered, answer));
+        all.find(Result::is_ok).unwrap_or_else(|| self.changes_nothing(attempt, attempt.sent, answered, answer))
     }
 
     /// The answer tells what stood after the group.
