@@ -327,8 +327,8 @@ fn side_by_side<N: Send, S>(
     lock(&problem).take().map_or_else(|| Ok(done.load(Ordering::SeqCst)), Err)
 }
 
-/// The tests of a store: every campaign on every work, and planted bugs that these find. A store with fewer changes, reads and steps than it is said to have has not been
-/// put through anything.
+/// The tests of a store: every campaign on every work, and planted bugs that these find. A store with fewer changes, reads and steps
+/// than it is said to have has not been put through anything.
 #[macro_export]
 macro_rules! campaigns {
     (

@@ -15,7 +15,7 @@ pub struct CommandLoopSettings {
     pub loads_max: usize,
     /// Closed reservations that a stock remembers; at least 1, or the loop couldn't tell what a batch has just closed.
     pub closed_reservations_remembered: usize,
-    /// Events of a stock after which its state is kept, or as many as it has live reservations: so many a load reads on top of it.
+    /// Events of a stock after which its state is kept, or as many as it has live reservations, whichever is more.
     pub snapshot_every_events: u64,
     /// Live reservations of a stock up to which its state is kept.
     pub snapshot_reservations_max: usize,

@@ -117,9 +117,9 @@ impl WorkingState {
         }
     }
 
-    /// Whether a snapshot becomes due: after `every_events`, and as many as the state has live reservations. So a cold load reads no
-    /// more events than the state has parts, and one that only grows, as in a rush, isn't written again and again while everybody waits.
-    /// Said once; then [`WorkingState::snapshot`] has to be taken.
+    /// Whether a snapshot becomes due: after `every_events`, or as many as the state has live reservations, whichever is more. So a
+    /// state that only grows, as in a rush, isn't written again and again while everybody waits. Said once; then
+    /// [`WorkingState::snapshot`] has to be taken.
     ///
     /// A state with more than `reservations_max` is not kept at all: writing it would hold the others up.
     pub(super) fn note_snapshot(&mut self, every_events: u64, reservations_max: usize) -> bool {
