@@ -21,6 +21,10 @@ use crate::{lock, usize_of};
 /// Runs at a time: each waits for its store now and then, so a few more than a small machine has cores.
 const THREADS: usize = 4;
 
+/// Random parts of what wasn't synced, of which each is left where the power goes after a fault, in a long campaign. Always so many: one
+/// step that is done again, alone, comes to the same.
+const PARTS_AFTER: u64 = 4;
+
 /// Work on a store in a folder, on the disk that stands over it: says what was wrong, or how to check what the work has left.
 pub type Work<'a> = dyn Fn(&Path, &Arc<Disk>) -> Result<Check<'a>, String> + Sync + 'a;
 
@@ -121,6 +125,16 @@ impl Scope {
         }
     }
 
+    /// What is left at a moment after the n-th operation has failed.
+    fn survivals_after(self, nth: u64) -> Vec<Survival> {
+        let parts = match self {
+            Self::Short | Self::Way(_) => 1,
+            Self::Long { .. } | Self::Only(_) => PARTS_AFTER,
+        };
+        let some = |part| Survival::Some(part << 32 | nth);
+        [Survival::Nothing].into_iter().chain((0..parts).map(some)).collect()
+    }
+
     /// The moments after a change has failed at which the power goes as well.
     fn moments_after(self, fault: Fault, met: usize, trace: &Trace) -> Vec<usize> {
         let ends = [after_next_mark(trace, met), trace.entries.len()];
@@ -184,7 +198,7 @@ fn run(work: &Work<'_>, fault: Fault, scope: Scope) -> Result<bool, String> {
     let mut cut = PowerCut::new(&trace);
     for steps in met.into_iter().flat_map(|met| scope.moments_after(fault, met, &trace)) {
         cut.step_to(steps);
-        for survival in [Survival::Nothing, Survival::Some(fault.nth)] {
+        for survival in scope.survivals_after(fault.nth) {
             let left = check_left(&check, &trace, &cut, steps, survival);
             left.map_err(|problem| format!("power lost after step {steps}, {survival:?} is left: {problem}"))?;
         }
