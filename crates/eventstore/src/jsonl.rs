@@ -5,14 +5,13 @@
 //! itself never reads. Where everything stands is held in memory, about 100 bytes a stream and 24 an append id of the last day,
 //! and found again by a scan at the start.
 //!
-//! In reading order: `settings`, `line` (what is written), `files`, `recovery` (the scan), `index` (where everything stands),
+//! In reading order: `settings`, `line` (what is written), `recovery` (the scan), `index` (where everything stands),
 //! `append_ids`, `journal` (appending and its repair), `writer` (its thread), `reader`, `snapshots`, `stream_files`, [`maintenance`].
 
 mod append_ids;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 mod faults;
-mod files;
 mod index;
 mod journal;
 mod line;
@@ -42,13 +41,13 @@ use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use self::files::{Files, RealFiles};
 use self::index::Index;
 use self::journal::Journal;
 use self::snapshots::Snapshots;
 use self::stream_files::StreamFiles;
 use self::writer::Job;
 use crate::data_folder::DataFolder;
+use crate::files::{Files, RealFiles};
 use crate::lost_events::{LostEvents, Seen};
 
 pub use self::recovery::{DroppedBatch, RecoveryError};

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use inventory_application::{Position, StreamId};
 use inventory_domain::Timestamp;
 
-use super::files::ReadFile;
 use super::line::Place;
+use crate::files::ReadFile;
 
 /// Every so many versions a stream has a mark, so that a page of a long stream is found without walking all of it.
 pub(super) const MARK_EVERY: u64 = 64;

@@ -12,7 +12,6 @@ use inventory_application::ports::{AppendGroup, AppendOutcome, Clock, StoreError
 use inventory_application::{Position, StreamId};
 
 use super::append_ids::{AppendIds, Known, outcome};
-use super::files::{Files, JournalFile};
 use super::index::{Head, Index, Segment};
 use super::line::{
     Commit, CommittedKey, EventPlace, Header, Hex16, MARK_BYTES, Place, mark_of, to_hex, write_commit, write_event,
@@ -21,6 +20,7 @@ use super::line::{
 use super::reader::read_commit;
 use super::recovery::{JOURNAL_VERSION, Recovered, offset32, segment_path};
 use crate::event_codec::{MetadataEncoder, rfc3339};
+use crate::files::{Files, WriteFile};
 
 /// A header is shorter than this.
 const HEADER_BYTES_MAX: u64 = 512;
@@ -52,7 +52,7 @@ pub(super) struct Journal {
 
 /// The segment that is written.
 struct OpenSegment {
-    file: Box<dyn JournalFile>,
+    file: Box<dyn WriteFile>,
     bytes: u64,
 }
 

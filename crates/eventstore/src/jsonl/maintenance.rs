@@ -8,12 +8,12 @@ use std::sync::Arc;
 use inventory_application::Position;
 use inventory_application::ports::{RecordedEvent, StoreError};
 
-use super::files::RealFiles;
 use super::index::Index;
 use super::reader::read_log;
 use super::recovery::{RecoveryError, recover_beside_a_writer, segment_path};
 use super::snapshots::Snapshots;
 use crate::event_file::{EventFile, KeptState, SnapshotPlace};
+use crate::files::RealFiles;
 
 /// Bytes that are copied at a time.
 const CHUNK: usize = 1 << 20;

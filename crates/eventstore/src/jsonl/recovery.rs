@@ -15,9 +15,9 @@ use inventory_domain::Timestamp;
 use thiserror::Error;
 
 use super::append_ids::AppendIds;
-use super::files::{Files, RealFiles};
 use super::index::{Index, Segment};
 use super::line::{Commit, Header, Line, Place, mark_of, read, starts};
+use crate::files::{Files, RealFiles};
 
 /// A header is shorter than this.
 const HEADER_BYTES_MAX: usize = 512;

@@ -12,8 +12,8 @@ use inventory_domain::{Inventory, StockId, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::files::Files;
 use crate::event_file::SnapshotPlace;
+use crate::files::Files;
 use crate::state_codec::{decode_state, encode_state, fingerprint};
 
 /// The snapshots of one folder.

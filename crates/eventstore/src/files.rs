@@ -1,4 +1,8 @@
-//! What the store asks of the file system, so that tests can have it fail.
+//! What the stores ask of the file system, so that tests can have it fail.
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+pub(crate) mod on_disk;
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -8,12 +12,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Makes, names and opens files.
-pub(super) trait Files: Send + Sync {
+pub(crate) trait Files: Send + Sync {
     /// A new file of `bytes` zeros, for writing; an older one of the same name is gone.
-    fn create(&self, path: &Path, bytes: u64) -> io::Result<Box<dyn JournalFile>>;
+    fn create(&self, path: &Path, bytes: u64) -> io::Result<Box<dyn WriteFile>>;
 
     /// An existing file, for writing.
-    fn open(&self, path: &Path) -> io::Result<Box<dyn JournalFile>>;
+    fn open(&self, path: &Path) -> io::Result<Box<dyn WriteFile>>;
 
     /// An existing file, for reading.
     fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn ReadFile>>;
@@ -35,7 +39,7 @@ pub(super) trait Files: Send + Sync {
 }
 
 /// A file that is written.
-pub(super) trait JournalFile: Send {
+pub(crate) trait WriteFile: Send {
     /// Writes all of `bytes` at `offset`.
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
@@ -44,7 +48,7 @@ pub(super) trait JournalFile: Send {
 }
 
 /// A file that is read, by many at a time.
-pub(super) trait ReadFile: Send + Sync {
+pub(crate) trait ReadFile: Send + Sync {
     /// Fills `buffer` with what stands at `offset`.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
 
@@ -53,16 +57,16 @@ pub(super) trait ReadFile: Send + Sync {
 }
 
 /// The file system itself.
-pub(super) struct RealFiles;
+pub(crate) struct RealFiles;
 
 impl Files for RealFiles {
-    fn create(&self, path: &Path, bytes: u64) -> io::Result<Box<dyn JournalFile>> {
+    fn create(&self, path: &Path, bytes: u64) -> io::Result<Box<dyn WriteFile>> {
         let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
         file.set_len(bytes)?;
         Ok(Box::new(RealFile(file)))
     }
 
-    fn open(&self, path: &Path) -> io::Result<Box<dyn JournalFile>> {
+    fn open(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
         Ok(Box::new(RealFile(OpenOptions::new().write(true).open(path)?)))
     }
 
@@ -93,7 +97,7 @@ impl Files for RealFiles {
 
 struct RealFile(File);
 
-impl JournalFile for RealFile {
+impl WriteFile for RealFile {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.0.write_all_at(bytes, offset)
     }
