@@ -4,16 +4,20 @@
 //! No index on (stream, version): a stream's head holds its version and its last position, and moves under the write
 //! lock; each event names its stream's previous position. `benches/README.md` has the figures of both layouts.
 //!
-//! In reading order: `schema`, `settings`, `writer` (the thread and its repair), `append` (one batch), `append_ids` (who has
+//! In reading order: `schema`, `write_ahead_log`, `settings`, `writer` (the thread and its repair), `append` (one batch), `append_ids` (who has
 //! asked before), `snapshots`, `reader`, [`maintenance`] (the file as a whole).
 
 mod append;
 mod append_ids;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+mod faults;
 pub mod maintenance;
 mod reader;
 mod schema;
 mod settings;
 mod snapshots;
+mod write_ahead_log;
 mod writer;
 
 use std::error::Error;
@@ -38,6 +42,7 @@ use tokio::time::timeout;
 use self::snapshots::EncodedSnapshot;
 use self::writer::{Job, Writer};
 use crate::data_folder::DataFolder;
+use crate::files::{Files, RealFiles};
 
 pub use self::schema::OpenError;
 pub use self::settings::SqliteSettings;
@@ -70,8 +75,17 @@ impl SqliteEventStore {
         settings: &SqliteSettings,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, OpenError> {
+        Self::open_with(folder, settings, clock, Arc::new(RealFiles))
+    }
+
+    fn open_with(
+        folder: Arc<DataFolder>,
+        settings: &SqliteSettings,
+        clock: Arc<dyn Clock>,
+        files: Arc<dyn Files>,
+    ) -> Result<Arc<Self>, OpenError> {
         let path = folder.file(FILE);
-        let writer = Writer::open(&path, settings, clock)?;
+        let writer = Writer::open(&path, settings, clock, files)?;
         let (announce, appended) = watch::channel(writer.head());
         let is_poisoned = Arc::new(AtomicBool::new(false));
         let (jobs, inbox) = mpsc::channel(settings.writer_queue_batches_max);

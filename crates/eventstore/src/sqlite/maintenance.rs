@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use super::append_ids;
 use super::reader::read_log;
-use super::schema::{refuse_emptied, stream_of_blob};
+use super::schema::stream_of_blob;
+use super::write_ahead_log::refuse_emptied;
 use crate::event_file::{EventFile, KeptState, SnapshotPlace};
 use crate::state_codec::{decode_state, fingerprint};
 

@@ -1,8 +1,8 @@
 //! The tables, and connections that are as they have to be.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::{fs, io};
 
 use inventory_application::StreamId;
 use inventory_domain::{OrderId, ProductId, StockId, StoreId, TransferId};
@@ -11,7 +11,9 @@ use rusqlite::{Connection, OpenFlags};
 use thiserror::Error;
 use uuid::Uuid;
 
+use super::write_ahead_log::{path_of, refuse_emptied, write_again};
 use super::{SqliteSettings, append_ids, snapshots};
+use crate::files::Files;
 
 /// Marks the file as ours ("INVE").
 const APPLICATION_ID: i32 = 0x494e_5645;
@@ -103,8 +105,11 @@ pub enum OpenError {
     #[error("the event store has tables of version {0}, this program knows {TABLES_VERSION}")]
     Newer(i32),
     /// The file has nothing, and its write-ahead log has something.
-    #[error("{file} is empty, but {log} beside it isn't: restore the file, or a backup", file = .0.display(), log = write_ahead_log(.0).display())]
+    #[error("{file} is empty, but {log} beside it isn't: restore the file, or a backup", file = .0.display(), log = path_of(.0).display())]
     Emptied(PathBuf),
+    /// The write-ahead log can't be written once more, so that it isn't known to be on the disk.
+    #[error("the event store's write-ahead log can't be brought to the disk: {0}")]
+    WriteAheadLog(io::Error),
     /// A PRAGMA did not take.
     #[error("{name} is {actual}, it has to be {expected}")]
     Pragma {
@@ -120,8 +125,8 @@ pub enum OpenError {
     Thread(io::Error),
 }
 
-/// A connection that may write, on tables that are there.
-pub(super) fn open_writer(path: &Path, settings: &SqliteSettings) -> Result<Connection, OpenError> {
+/// A connection that may write, on tables that are there, and whose write-ahead log is on the disk.
+pub(super) fn open_writer(path: &Path, settings: &SqliteSettings, files: &dyn Files) -> Result<Connection, OpenError> {
     refuse_emptied(path)?;
     let connection = Connection::open(path)?;
     leave_log_on_close(&connection)?;
@@ -129,39 +134,22 @@ pub(super) fn open_writer(path: &Path, settings: &SqliteSettings) -> Result<Conn
     let application_id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let tables_version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let objects: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    match (application_id, tables_version) {
-        (0, 0) if objects == 0 => {
-            set(&connection, settings)?;
-            let own = format!("PRAGMA application_id = {APPLICATION_ID};");
-            change(&connection, &[&own, LOG_TABLES, &added_in_2(), HEADS])?;
-        }
-        (APPLICATION_ID, 1) => {
-            set(&connection, settings)?;
-            change(&connection, &[&added_in_2(), FROM_VERSION_1, HEADS, FROM_VERSION_2])?;
-        }
-        (APPLICATION_ID, 2) => {
-            set(&connection, settings)?;
-            change(&connection, &[HEADS, FROM_VERSION_2])?;
-        }
-        (APPLICATION_ID, TABLES_VERSION) => set(&connection, settings)?,
+    let own = format!("PRAGMA application_id = {APPLICATION_ID};");
+    let added_in_2 = added_in_2();
+    let missing: &[&str] = match (application_id, tables_version) {
+        (0, 0) if objects == 0 => &[&own, LOG_TABLES, &added_in_2, HEADS],
+        (APPLICATION_ID, 1) => &[&added_in_2, FROM_VERSION_1, HEADS, FROM_VERSION_2],
+        (APPLICATION_ID, 2) => &[HEADS, FROM_VERSION_2],
+        (APPLICATION_ID, TABLES_VERSION) => &[],
         (APPLICATION_ID, newer) => return Err(OpenError::Newer(newer)),
         (foreign, _) => return Err(OpenError::Foreign(foreign)),
+    };
+    set(&connection, settings)?;
+    write_again(&connection, path, files)?;
+    if !missing.is_empty() {
+        change(&connection, missing)?;
     }
     Ok(connection)
-}
-
-/// Refuses a file that has nothing beside a write-ahead log that has something: `SQLite` would remove the log, even where it may only read.
-pub(super) fn refuse_emptied(path: &Path) -> Result<(), OpenError> {
-    // What can't be asked for is told by who opens it.
-    let bytes = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
-    let is_emptied = bytes(path) == 0 && bytes(&write_ahead_log(path)) > 0;
-    if is_emptied { Err(OpenError::Emptied(path.to_owned())) } else { Ok(()) }
-}
-
-fn write_ahead_log(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push("-wal");
-    name.into()
 }
 
 /// Leaves the write-ahead log where it is when the last connection goes: a start that is refused changes nothing, and what is to be taken

@@ -17,7 +17,9 @@ use super::append::{Failure, Heads, append, check_only};
 use super::append_ids::AppendIds;
 use super::schema::{OpenError, open_for_repair, open_writer};
 use super::snapshots::EncodedSnapshot;
+use super::write_ahead_log::write_again;
 use super::{SqliteSettings, snapshots};
+use crate::files::Files;
 
 /// What the thread is asked to do.
 pub(super) enum Job {
@@ -42,6 +44,7 @@ pub(super) enum Job {
 /// The connection that writes, and what it knows of the streams.
 pub(super) struct Writer {
     path: PathBuf,
+    files: Arc<dyn Files>,
     settings: SqliteSettings,
     /// `None` from a failed commit on, until the file is known to be sound.
     connection: Option<Connection>,
@@ -56,13 +59,18 @@ pub(super) struct Writer {
 struct NotRepaired(String);
 
 impl Writer {
-    pub(super) fn open(path: &Path, settings: &SqliteSettings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let connection = open_writer(path, settings)?;
-        // Read before anything is written: where this can't be read, the file stays as it is.
+    pub(super) fn open(
+        path: &Path,
+        settings: &SqliteSettings,
+        clock: Arc<dyn Clock>,
+        files: Arc<dyn Files>,
+    ) -> Result<Self, OpenError> {
+        let connection = open_writer(path, settings, &*files)?;
+        // Read before anything is changed: where this can't be read, the file stays as it is.
         let heads = Heads::read(&connection, settings.streams_remembered_max)?;
         let ids = AppendIds::read(&connection, settings.append_id_segment_keys_max)?;
-        sync_what_is_there(&connection)?;
-        Ok(Self { path: path.to_owned(), settings: *settings, connection: Some(connection), heads, ids, clock })
+        take_log_into_file(&connection)?;
+        Ok(Self { path: path.to_owned(), files, settings: *settings, connection: Some(connection), heads, ids, clock })
     }
 
     pub(super) fn head(&self) -> Position {
@@ -190,16 +198,17 @@ impl Writer {
         })
     }
 
-    /// Writes the whole write-ahead log into the file and syncs both, on a fresh connection, before anything is
+    /// Brings the whole write-ahead log to the disk and then into the file, on a fresh connection, before anything is
     /// acknowledged again: what a failed sync has left in the page cache proves nothing.
     fn repair(&mut self) -> Result<(), NotRepaired> {
         let not_repaired = |error: &dyn std::fmt::Display| NotRepaired(error.to_string());
         let fresh = open_for_repair(&self.path, &self.settings).map_err(|error| not_repaired(&error))?;
+        write_again(&fresh, &self.path, &*self.files).map_err(|error| not_repaired(&error))?;
         if !checkpoint(&fresh).map_err(|error| not_repaired(&error))? {
             return Err(NotRepaired("the write-ahead log is busy".into()));
         }
         drop(fresh);
-        let connection = open_writer(&self.path, &self.settings).map_err(|error| not_repaired(&error))?;
+        let connection = open_writer(&self.path, &self.settings, &*self.files).map_err(|error| not_repaired(&error))?;
         let heads = Heads::read(&connection, self.settings.streams_remembered_max);
         self.heads = heads.map_err(|error| not_repaired(&error))?;
         let ids = AppendIds::read(&connection, self.settings.append_id_segment_keys_max);
@@ -209,9 +218,9 @@ impl Writer {
     }
 }
 
-/// Who was here before may have been killed between a commit's write and its sync: what is found now has to outlast a power cut
-/// before anybody sees it. A checkpoint syncs the write-ahead log first, whoever reads meanwhile.
-fn sync_what_is_there(connection: &Connection) -> rusqlite::Result<()> {
+/// What is found at a start has to outlast a power cut before anybody sees it. The write-ahead log is on the disk, but who made it may have
+/// been killed before its name was; in the file, which is synced, it doesn't need one.
+fn take_log_into_file(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
 }
 
@@ -231,11 +240,12 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::files::RealFiles;
 
     #[test]
     fn a_failed_commit_poisons_the_writer_until_the_file_is_sound() {
         let folder = tempfile::tempdir().unwrap();
-        let mut writer = Writer::open(&folder.path().join("events.db"), &SqliteSettings::default(), clock()).unwrap();
+        let mut writer = open(&folder);
         assert_eq!(positions(writer.append(&[group(0)])), [1]);
         let reader = Connection::open(&writer.path).unwrap();
         reader.execute_batch("BEGIN; SELECT count(*) FROM events").unwrap(); // Keeps the write-ahead log busy.
@@ -252,7 +262,7 @@ mod tests {
     #[test]
     fn a_poisoned_writer_repairs_itself_without_being_asked() {
         let folder = tempfile::tempdir().unwrap();
-        let mut writer = Writer::open(&folder.path().join("events.db"), &SqliteSettings::default(), clock()).unwrap();
+        let mut writer = open(&folder);
         assert_eq!(positions(writer.append(&[group(0)])), [1]);
         let reader = Connection::open(&writer.path).unwrap();
         reader.execute_batch("BEGIN; SELECT count(*) FROM events").unwrap(); // Keeps the write-ahead log busy.
@@ -283,7 +293,7 @@ mod tests {
     #[test]
     fn a_full_disk_loses_the_batch_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
-        let mut writer = Writer::open(&folder.path().join("events.db"), &SqliteSettings::default(), clock()).unwrap();
+        let mut writer = open(&folder);
         assert_eq!(positions(writer.append(&[group(0)])), [1]);
         let limit = |writer: &Writer, pages: u32| {
             let limit = format!("PRAGMA max_page_count = {pages}");
@@ -299,22 +309,23 @@ mod tests {
     #[test]
     fn an_append_id_is_remembered_over_a_restart() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("events.db");
         let keyed = |hash| AppendGroup {
             key: Some(AppendKey { append_id: [7; 16], request_hash: [hash; 16], result: Some(b"told".to_vec()) }),
             ..group(0)
         };
-        let mut writer = Writer::open(&path, &SqliteSettings::default(), clock()).unwrap();
+        let mut writer = open(&folder);
         assert_eq!(positions(writer.append(&[keyed(1)])), [1]);
         drop(writer);
-        let mut writer = Writer::open(&path, &SqliteSettings::default(), clock()).unwrap();
+        let mut writer = open(&folder);
         let repeated = AppendOutcome::Repeated { result: b"told".to_vec(), position: Some(Position(1)) };
         assert_eq!(writer.append(&[keyed(1)]).unwrap(), [repeated]);
         assert_eq!(writer.append(&[keyed(2)]).unwrap(), [AppendOutcome::AppendIdReused]);
     }
 
-    fn clock() -> Arc<dyn Clock> {
-        Arc::new(ManualClock::at(Timestamp::from_millis(0)))
+    fn open(folder: &tempfile::TempDir) -> Writer {
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(0)));
+        let path = folder.path().join("events.db");
+        Writer::open(&path, &SqliteSettings::default(), clock, Arc::new(RealFiles)).unwrap()
     }
 
     fn group(version: u64) -> AppendGroup {

@@ -1,16 +1,16 @@
 //! The n-th operation of `SQLite`'s file system fails, for every n, and the power goes at every moment: nothing that was acknowledged
 //! is missing afterwards, nothing that wasn't is half there, readers go on, and nothing is acknowledged before the repair.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use std::path::Path;
-use std::sync::Arc;
 
 use inventory_application::testing::ManualClock;
-use inventory_eventstore::{DataFolder, SqliteEventStore, SqliteSettings};
 use inventory_faults::{
-    Backend, Change, Disk, Entry, Opened, Scope, Trace, appends, commands, lose_power_after_a_kill,
-    lose_power_everywhere, vfs,
+    Again, Aim, Backend, Change, Disk, Entry, Fault, How, Opened, Scope, Trace, appends, commands, fail_every_change,
+    lose_power_after_a_kill, lose_power_everywhere, vfs,
 };
+
+use super::*;
+use crate::files::on_disk::DiskFiles;
 
 inventory_faults::campaigns! {
     store: Sqlite::installed(),
@@ -28,6 +28,16 @@ fn a_store_whose_syncs_do_nothing_is_seen_to_lose_what_it_acknowledged() {
         let lost = lose_power_everywhere(&commands(&Sqlite::installed()), Scope::Short, plant).unwrap_err();
         assert!(is_loss(&lost), "{name}: {lost}");
     }
+}
+
+/// A planted bug: where the sync of the write-ahead log has failed, a start trusts the next one.
+#[test]
+fn a_start_that_trusts_a_sync_after_a_failed_one_is_seen_to_lose_the_file() {
+    let store = Sqlite::that_trusts_any_sync();
+    let only = |nth| Scope::Only(Again::Fault(Fault { aim: Aim::Changes, nth, how: How::Fails }));
+    let lost = (1..100).find_map(|nth| fail_every_change(&commands(&store), only(nth)).err());
+    let lost = lost.expect("it is seen");
+    assert!(lost.contains("power lost") && lost.contains("can't be opened"), "{lost}");
 }
 
 /// What was acknowledged is gone, or so much that the file is none any more.
@@ -54,17 +64,27 @@ fn a_store_with_synchronous_normal_is_seen_to_lose_what_it_acknowledged() {
 }
 
 /// A store on the disk below it.
-struct Sqlite;
+struct Sqlite {
+    /// Whether the disk sees that it writes its log again.
+    writes_again: bool,
+}
 
 impl Sqlite {
     fn installed() -> Self {
         vfs::install();
-        Self
+        Self { writes_again: true }
+    }
+
+    /// What it writes again goes past the disk, which is as if it hadn't.
+    fn that_trusts_any_sync() -> Self {
+        vfs::install();
+        Self { writes_again: false }
     }
 }
 
 impl Backend for Sqlite {
     fn open(&self, folder: &Path, clock: &Arc<ManualClock>) -> Result<Opened, String> {
+        let (disk, _) = Disk::of(&folder.canonicalize().unwrap()).expect("a disk");
         let folder = Arc::new(DataFolder::open(folder).map_err(|error| error.to_string())?);
         let settings = SqliteSettings {
             readers_max: 2,
@@ -74,7 +94,9 @@ impl Backend for Sqlite {
             repair_pause_ms: 2,
             ..SqliteSettings::default()
         };
-        let store = SqliteEventStore::open(folder, &settings, clock.clone()).map_err(|error| error.to_string())?;
+        let files: Arc<dyn Files> = if self.writes_again { Arc::new(DiskFiles(disk)) } else { Arc::new(RealFiles) };
+        let store = SqliteEventStore::open_with(folder, &settings, clock.clone(), files);
+        let store = store.map_err(|error| error.to_string())?;
         let poisoned = Arc::clone(&store);
         let is_poisoned = Arc::new(move || poisoned.is_poisoned());
         Ok(Opened { events: store.clone(), log: store, is_poisoned })
