@@ -303,6 +303,7 @@ impl Settings {
             ("server.connections_max", self.server.connections_max),
             ("server.body_bytes_max", self.server.body_bytes_max),
             ("server.batch_body_bytes_max", self.server.batch_body_bytes_max),
+            ("event_store.wal_autocheckpoint_pages", self.event_store.wal_autocheckpoint_pages as usize),
             ("event_store.append_id_segment_keys_max", self.event_store.append_id_segment_keys_max),
             ("event_store.stream_files_open_max", self.event_store.stream_files_open_max),
             ("expiry.reservations_max", self.expiry.reservations_max),

@@ -26,6 +26,9 @@ use crate::usize_of;
 /// Batches of a run that are acknowledged or unknown in the end.
 const BATCHES: u64 = 12;
 
+/// While these are appended somebody reads beside the store, unless something fails.
+const READS_BESIDE: std::ops::RangeInclusive<u64> = 2..=3;
+
 /// Before this one the store is closed and opened again.
 const REOPENS_BEFORE: u64 = 5;
 
@@ -88,6 +91,7 @@ struct Run<'a> {
     clock: Arc<ManualClock>,
     runtime: Runtime,
     opened: Option<Opened>,
+    reader_beside: Option<Box<dyn Send>>,
     /// What was asked for so far.
     asked: Vec<Asked>,
     refusals: u32,
@@ -97,7 +101,17 @@ impl<'a> Run<'a> {
     fn new(backend: &'a dyn Backend, folder: &'a Path, disk: &Arc<Disk>) -> Self {
         let clock = Arc::new(ManualClock::at(START));
         let runtime = runtime();
-        Self { backend, folder, disk: Arc::clone(disk), clock, runtime, opened: None, asked: Vec::new(), refusals: 0 }
+        Self {
+            backend,
+            folder,
+            disk: Arc::clone(disk),
+            clock,
+            runtime,
+            opened: None,
+            reader_beside: None,
+            asked: Vec::new(),
+            refusals: 0,
+        }
     }
 
     /// Appends all batches, and closes the store.
@@ -109,7 +123,13 @@ impl<'a> Run<'a> {
                 self.open()?;
             }
             self.clock.set(Timestamp::from_millis(START.millis() + hours(number) * 3_600_000));
+            if number == *READS_BESIDE.start() {
+                self.reader_beside = self.backend.reader_beside(self.folder);
+            }
             self.append(number)?;
+            if number == *READS_BESIDE.end() {
+                self.reader_beside = None;
+            }
             if number % 4 == 1 {
                 self.keep_snapshot()?;
             }
@@ -153,7 +173,8 @@ impl<'a> Run<'a> {
                     {
                         return Err(format!("batch {number} was acknowledged after a failure and before its repair"));
                     }
-                    if is_poisoned() {
+                    // A failure that came later poisons it as well.
+                    if is_poisoned() && self.disk.failed_at().is_none_or(|failed_at| failed_at < before) {
                         return Err(format!("batch {number} was acknowledged by a poisoned writer"));
                     }
                     return Ok(());
@@ -185,6 +206,7 @@ impl<'a> Run<'a> {
 
     /// Readers go on after a refusal, and see what was told; the disk is healed after some, and then the store gets over it unasked.
     fn refused(&mut self) -> Result<(), String> {
+        self.reader_beside = None; // It would hold up the repair.
         self.check_now("after a refusal")?;
         self.refusals += 1;
         if self.refusals > REFUSALS_BEFORE_HEALING {

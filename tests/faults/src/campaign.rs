@@ -137,7 +137,8 @@ impl Scope {
 
     /// The moments after a change has failed at which the power goes as well.
     fn moments_after(self, fault: Fault, met: usize, trace: &Trace) -> Vec<usize> {
-        let ends = [after_next_mark(trace, met), trace.entries.len()];
+        let next = after_next_mark(trace, met);
+        let ends = [next, trace.entries.len()];
         let mut moments: Vec<usize> = match (self, fault.aim) {
             (_, Aim::Reads) => Vec::new(),
             (Self::Short, _) if fault.nth.is_multiple_of(3) => {
@@ -145,10 +146,16 @@ impl Scope {
             }
             (Self::Short, _) => Vec::new(),
             (Self::Way(_), _) => vec![met + 1],
-            (Self::Long { .. } | Self::Only(_), _) => (met..met + 8).chain(ends).collect(),
+            (Self::Long { .. } | Self::Only(_), _) => {
+                // What was wrong may first be missed when more has been done on top of it.
+                let second = after_next_mark(trace, next);
+                let later = [second, after_next_mark(trace, second)];
+                (met..met + 8).chain(ends).chain(later).collect()
+            }
         };
         moments.retain(|steps| *steps <= trace.entries.len());
         moments.sort_unstable();
+        moments.dedup();
         moments
     }
 }

@@ -38,6 +38,10 @@ impl<B: Backend> Backend for Planted<B> {
         Ok(Opened { events: Arc::new(events), ..opened })
     }
 
+    fn reader_beside(&self, folder: &Path) -> Option<Box<dyn Send>> {
+        self.0.reader_beside(folder)
+    }
+
     fn has_repaired(&self, trace: &Trace, from: usize, to: usize) -> bool {
         self.0.has_repaired(trace, from, to)
     }

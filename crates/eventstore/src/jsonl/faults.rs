@@ -50,6 +50,10 @@ impl Backend for Journals {
         Ok(Opened { events: store.clone(), log: store, is_poisoned })
     }
 
+    fn reader_beside(&self, _: &Path) -> Option<Box<dyn Send>> {
+        None
+    }
+
     /// A new segment has got its name.
     fn has_repaired(&self, trace: &Trace, from: usize, to: usize) -> bool {
         let steps = &trace.entries[from..to];

@@ -102,6 +102,13 @@ impl Backend for Sqlite {
         Ok(Opened { events: store.clone(), log: store, is_poisoned })
     }
 
+    /// What it may still need of the log no checkpoint takes into the file.
+    fn reader_beside(&self, folder: &Path) -> Option<Box<dyn Send>> {
+        let connection = rusqlite::Connection::open(folder.join(FILE)).ok()?;
+        connection.execute_batch("BEGIN; SELECT count(*) FROM events").ok()?;
+        Some(Box::new(connection))
+    }
+
     /// The write-ahead log is in the file, and cut.
     fn has_repaired(&self, trace: &Trace, from: usize, to: usize) -> bool {
         trace.entries[from..to].iter().any(|entry| match entry {

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::write_ahead_log::{path_of, refuse_emptied, write_again};
+use super::write_ahead_log::{path_of, refuse_emptied, remember_pages, write_again};
 use super::{SqliteSettings, append_ids, snapshots};
 use crate::files::Files;
 
@@ -185,6 +185,17 @@ pub(super) fn open_for_repair(path: &Path, settings: &SqliteSettings) -> Result<
     Ok(connection)
 }
 
+/// The only connection to the file, with an index of the write-ahead log that it makes from the log alone.
+pub(super) fn open_alone(path: &Path, settings: &SqliteSettings) -> Result<Connection, OpenError> {
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(Duration::from_millis(REPAIR_BUSY_TIMEOUT_MS))?;
+    // Before anything else: set before the log is looked at, the index is in memory (https://www.sqlite.org/wal.html#noshm).
+    pragma(&connection, "locking_mode", "EXCLUSIVE", "exclusive")?;
+    set(&connection, settings)?;
+    Ok(connection)
+}
+
 /// PRAGMAs are per connection; each is read back, because one that is not understood is ignored without a word.
 fn set(connection: &Connection, settings: &SqliteSettings) -> Result<(), OpenError> {
     leave_log_on_close(connection)?;
@@ -193,8 +204,8 @@ fn set(connection: &Connection, settings: &SqliteSettings) -> Result<(), OpenErr
     pragma(connection, "synchronous", "FULL", "2")?;
     let cache = format!("-{}", settings.cache_kib);
     pragma(connection, "cache_size", &cache, &cache)?;
-    let pages = settings.wal_autocheckpoint_pages.to_string();
-    pragma(connection, "wal_autocheckpoint", &pages, &pages)?;
+    pragma(connection, "wal_autocheckpoint", "0", "0")?; // The writer does it, and sees whether it fails.
+    connection.wal_hook(Some(remember_pages));
     connection.set_prepared_statement_cache_capacity(128);
     Ok(())
 }

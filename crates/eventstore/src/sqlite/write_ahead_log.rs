@@ -1,15 +1,34 @@
 //! `SQLite`'s write-ahead log, as the file that it is.
 
+use std::cell::Cell;
+use std::ffi::c_int;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use rusqlite::Connection;
+use rusqlite::hooks::Wal;
 
 use super::schema::OpenError;
 use crate::files::Files;
 
 /// How much is written again at a time.
 const CHUNK_BYTES: usize = 64 * 1024;
+
+thread_local! {
+    static PAGES: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Hears of each commit, on the thread that commits, how many pages the write-ahead log has.
+#[allow(clippy::unnecessary_wraps, reason = "a hook may fail")]
+pub(super) fn remember_pages(_: &Wal, pages: c_int) -> rusqlite::Result<()> {
+    PAGES.set(pages.cast_unsigned());
+    Ok(())
+}
+
+/// How many pages the write-ahead log had after the last commit of this thread; 0 where there was none since this was asked.
+pub(super) fn pages_after_commit() -> u32 {
+    PAGES.take()
+}
 
 /// Refuses a file that has nothing beside a write-ahead log that has something: `SQLite` would remove the log, even where it may only read.
 pub(super) fn refuse_emptied(path: &Path) -> Result<(), OpenError> {

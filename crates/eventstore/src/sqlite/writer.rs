@@ -15,9 +15,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::append::{Failure, Heads, append, check_only};
 use super::append_ids::AppendIds;
-use super::schema::{OpenError, open_for_repair, open_writer};
+use super::readers::Readers;
+use super::schema::{OpenError, open_alone, open_for_repair, open_writer};
 use super::snapshots::EncodedSnapshot;
-use super::write_ahead_log::write_again;
+use super::write_ahead_log::{pages_after_commit, write_again};
 use super::{SqliteSettings, snapshots};
 use crate::files::Files;
 
@@ -48,6 +49,11 @@ pub(super) struct Writer {
     settings: SqliteSettings,
     /// `None` from a failed commit on, until the file is known to be sound.
     connection: Option<Connection>,
+    /// Whether a part of the write-ahead log may have been counted as taken into the file, and not be on the disk.
+    is_file_uncertain: bool,
+    /// Whether the write-ahead log is on the disk; asked within a repair only, where nothing is written to it.
+    is_log_written: bool,
+    readers: Arc<Readers>,
     heads: Heads,
     ids: AppendIds,
     clock: Arc<dyn Clock>,
@@ -70,7 +76,23 @@ impl Writer {
         let heads = Heads::read(&connection, settings.streams_remembered_max)?;
         let ids = AppendIds::read(&connection, settings.append_id_segment_keys_max)?;
         take_log_into_file(&connection)?;
-        Ok(Self { path: path.to_owned(), files, settings: *settings, connection: Some(connection), heads, ids, clock })
+        Ok(Self {
+            path: path.to_owned(),
+            files,
+            settings: *settings,
+            connection: Some(connection),
+            is_file_uncertain: false,
+            is_log_written: false,
+            readers: Arc::new(Readers::open(path, settings)?),
+            heads,
+            ids,
+            clock,
+        })
+    }
+
+    /// The connections beside it.
+    pub(super) fn readers(&self) -> Arc<Readers> {
+        Arc::clone(&self.readers)
     }
 
     pub(super) fn head(&self) -> Position {
@@ -88,6 +110,7 @@ impl Writer {
                 Job::Append { batch, reply } => (batch, reply),
                 Job::Keep { snapshots, reply } => {
                     drop(reply.send(self.keep(&snapshots)));
+                    self.keep_log_short();
                     if !self.is_sound_again(&mut jobs, announce, poisoned) {
                         return;
                     }
@@ -102,6 +125,7 @@ impl Writer {
             poisoned.store(self.connection.is_none(), Ordering::Relaxed);
             self.announce(announce);
             drop(reply.send(outcome)); // Who asked may have gone; what is done stays done.
+            self.keep_log_short();
             if !self.is_sound_again(&mut jobs, announce, poisoned) {
                 return;
             }
@@ -198,23 +222,62 @@ impl Writer {
         })
     }
 
+    /// Takes the write-ahead log into the file once it is long. Nobody's answer waits for it; where it fails, nothing is acknowledged before
+    /// the repair.
+    fn keep_log_short(&mut self) {
+        let Some(connection) = &self.connection else { return };
+        if pages_after_commit() < self.settings.wal_autocheckpoint_pages {
+            return;
+        }
+        if take_log_into_file(connection).is_err() {
+            self.is_file_uncertain = true;
+            self.connection = None;
+        }
+    }
+
     /// Brings the whole write-ahead log to the disk and then into the file, on a fresh connection, before anything is
     /// acknowledged again: what a failed sync has left in the page cache proves nothing.
     fn repair(&mut self) -> Result<(), NotRepaired> {
         let not_repaired = |error: &dyn std::fmt::Display| NotRepaired(error.to_string());
         let fresh = open_for_repair(&self.path, &self.settings).map_err(|error| not_repaired(&error))?;
-        write_again(&fresh, &self.path, &*self.files).map_err(|error| not_repaired(&error))?;
-        if !checkpoint(&fresh).map_err(|error| not_repaired(&error))? {
-            return Err(NotRepaired("the write-ahead log is busy".into()));
+        if !self.is_log_written {
+            write_again(&fresh, &self.path, &*self.files).map_err(|error| not_repaired(&error))?;
+            self.is_log_written = true;
         }
-        drop(fresh);
+        if self.is_file_uncertain {
+            drop(fresh);
+            self.take_all_of_log_into_file()?;
+        } else {
+            match checkpoint(&fresh) {
+                Ok(true) => drop(fresh),
+                Ok(false) => return Err(NotRepaired("the write-ahead log is busy".into())),
+                Err(error) => {
+                    self.is_file_uncertain = true;
+                    return Err(not_repaired(&error));
+                }
+            }
+        }
         let connection = open_writer(&self.path, &self.settings, &*self.files).map_err(|error| not_repaired(&error))?;
         let heads = Heads::read(&connection, self.settings.streams_remembered_max);
         self.heads = heads.map_err(|error| not_repaired(&error))?;
         let ids = AppendIds::read(&connection, self.settings.append_id_segment_keys_max);
         self.ids = ids.map_err(|error| not_repaired(&error))?;
         self.connection = Some(connection);
+        (self.is_file_uncertain, self.is_log_written) = (false, false);
         Ok(())
+    }
+
+    /// Takes the write-ahead log into the file from its first page on. Where somebody reads, a checkpoint copies what it may, doesn't sync the
+    /// file, and counts that as done; when the next one's sync fails, that part is never copied again. What is done is counted in an
+    /// index that all connections share and that goes with the last of them, so here none but one is open, and it has its own.
+    fn take_all_of_log_into_file(&self) -> Result<(), NotRepaired> {
+        let taken =
+            self.readers.closed(|| checkpoint(&open_alone(&self.path, &self.settings)?).map_err(OpenError::from));
+        match taken.and_then(|taken| taken) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(NotRepaired("the write-ahead log is busy".into())),
+            Err(error) => Err(NotRepaired(format!("nobody else may have the file open: {error}"))),
+        }
     }
 }
 
