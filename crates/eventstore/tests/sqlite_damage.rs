@@ -31,6 +31,19 @@ async fn a_file_that_was_emptied_beside_its_log_is_refused_and_nothing_is_change
 }
 
 #[tokio::test]
+async fn a_file_elsewhere_that_was_emptied_is_refused_through_its_link() {
+    let (elsewhere, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    put(elsewhere.path(), &left_by_a_kill().await, Some(0));
+    let before = files(elsewhere.path());
+    std::os::unix::fs::symlink(elsewhere.path().join("events.db"), folder.path().join("events.db")).unwrap();
+    let refused = EventStoreFiles::Sqlite.open(folder.path(), 100).map(|file| file.head()).unwrap_err();
+    assert!(format!("{refused:?}").contains("Emptied"), "{refused:?}");
+    let refused = start(folder.path()).map(drop).unwrap_err();
+    assert!(refused.contains("is empty, but"), "{refused}");
+    assert_eq!(files(elsewhere.path()), before);
+}
+
+#[tokio::test]
 async fn a_file_that_was_cut_is_not_changed_where_it_is_refused() {
     let left = left_by_a_kill().await;
     let (mut refused, whole) = (0, left["events.db"].len());

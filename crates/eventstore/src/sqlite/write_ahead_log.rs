@@ -38,9 +38,9 @@ pub(super) fn refuse_emptied(path: &Path) -> Result<(), OpenError> {
     if is_emptied { Err(OpenError::Emptied(path.to_owned())) } else { Ok(()) }
 }
 
-/// Where the write-ahead log of this file is.
+/// Where the write-ahead log of this file is; beside the file itself, where `path` is a link.
 pub(super) fn path_of(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
+    let mut name = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).into_os_string();
     name.push("-wal");
     name.into()
 }
