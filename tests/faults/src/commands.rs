@@ -34,6 +34,9 @@ const CLIENTS: u64 = 4;
 /// Commands of each client.
 const COMMANDS: u64 = 8;
 
+/// How often is read meanwhile, at least, however soon the clients are done: a campaign ends with the first read that doesn't come.
+const READS_LEAST: u32 = 20;
+
 /// Refusals of all clients before the disk is healed.
 const REFUSALS_BEFORE_HEALING: u64 = 6;
 
@@ -245,9 +248,11 @@ impl Shop {
     }
 }
 
-/// Reads all the time: whatever can't be changed, what is there can be read. Where reads fail, that is what they say.
+/// Reads all the time, so often at least: whatever can't be changed, what is there can be read. Where reads fail, that is what they say.
 async fn read_on(shop: Arc<Shop>, events: Arc<dyn EventStore>, log: Arc<dyn EventLog>) {
-    while !shop.is_done.load(Ordering::SeqCst) {
+    let mut times = 0;
+    while times < READS_LEAST || !shop.is_done.load(Ordering::SeqCst) {
+        times += 1;
         let may_fail = shop.disk.aim() == Some(Aim::Reads);
         let loaded = events.load(vec![stock(1).into(), stock(2).into()]).await.map(drop);
         let read = log.read(Position::START, 50).await.map(drop);
