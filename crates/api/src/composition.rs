@@ -24,7 +24,7 @@ use inventory_projections::{ProjectionControl, SqliteReadModels, reservations};
 use inventory_resilience::{
     CircuitBreaker, GuardedViews, ResilientEventStore, ResilientLists, ResilientStockViews, RetryPolicy,
 };
-use slog::{Logger, warn};
+use slog::{Logger, error, warn};
 
 use self::adapter_settings::{
     breaker_settings, catch_up_settings, command_loop_settings, event_feed_settings, expiry_settings, retry_settings,
@@ -38,7 +38,7 @@ use crate::logging::business_events::BusinessEvents;
 use crate::logging::levels::{LogLevels, LogPart, part_log};
 use crate::metrics::node::Watched;
 use crate::metrics::{Metrics, node};
-use crate::opened_store::{OpenedStore, files_of, open_store};
+use crate::opened_store::{OpenedStore, StoreControl, files_of, open_store};
 use crate::server::Drain;
 use crate::settings::Settings;
 use crate::system::{SystemClock, TimeOrderedIds};
@@ -104,6 +104,7 @@ pub async fn compose(settings: &Settings, lines: &Log) -> Result<Services, Compo
     let store = open_store(Arc::clone(&folder), settings, Arc::new(SystemClock), seen.as_ref())?;
     let OpenedStore { events, log: event_log, history, control, dropped } = store;
     tell_of_dropped(dropped, log);
+    tell_of_failures(&*control, log);
     let head = event_log.head().await.map_err(CompositionError::EventLog)?;
     let models = SqliteReadModels::open(&path, &read_model_settings(settings))
         .map_err(|source| CompositionError::ReadModels { path: path.clone(), source })?;
@@ -200,6 +201,19 @@ pub async fn compose(settings: &Settings, lines: &Log) -> Result<Services, Compo
         business_events,
         background,
     })
+}
+
+/// Says in the log what fails in the event store and is nobody's answer, for as long as it is open.
+fn tell_of_failures(store: &dyn StoreControl, log: &Logger) {
+    let Some(mut failure) = store.failure() else { return };
+    let log = log.clone();
+    tokio::spawn(async move {
+        while failure.changed().await.is_ok() {
+            if let Some(failure) = &*failure.borrow_and_update() {
+                error!(log, "event_store_failed"; "cause" => failure.as_ref());
+            }
+        }
+    });
 }
 
 /// Says in the log that the event store has dropped its unfinished end, if it has.

@@ -10,6 +10,7 @@ use inventory_eventstore::{
     Seen, SqliteEventStore, SqliteSettings,
 };
 use thiserror::Error;
+use tokio::sync::watch;
 
 use crate::settings::{EventStoreKind, Settings};
 
@@ -35,6 +36,9 @@ pub trait StoreControl: Send + Sync {
 
     /// What of it doesn't work, where it works all the same; in words that may be shown to anybody.
     fn is_degraded(&self) -> Option<&'static str>;
+
+    /// What has failed last and is nobody's answer; `None` where every failure is one.
+    fn failure(&self) -> Option<watch::Receiver<Option<Arc<str>>>>;
 
     /// Finishes what was accepted, and closes the files.
     async fn close(&self);
@@ -123,6 +127,10 @@ impl StoreControl for SqliteEventStore {
         None
     }
 
+    fn failure(&self) -> Option<watch::Receiver<Option<Arc<str>>>> {
+        Some(self.failure())
+    }
+
     async fn close(&self) {
         self.close().await;
     }
@@ -136,6 +144,10 @@ impl StoreControl for JsonlEventStore {
 
     fn is_degraded(&self) -> Option<&'static str> {
         self.stream_files_failure().map(|_| "the readable files of the stocks can't be written")
+    }
+
+    fn failure(&self) -> Option<watch::Receiver<Option<Arc<str>>>> {
+        None
     }
 
     async fn close(&self) {

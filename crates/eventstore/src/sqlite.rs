@@ -60,6 +60,7 @@ pub struct SqliteEventStore {
     reader_wait: Duration,
     appended: watch::Receiver<Position>,
     is_poisoned: Arc<AtomicBool>,
+    failure: watch::Receiver<Option<Arc<str>>>,
     log_page_events_max: usize,
     closed_remembered: usize,
 }
@@ -86,7 +87,7 @@ impl SqliteEventStore {
     ) -> Result<Arc<Self>, OpenError> {
         let path = folder.file(FILE);
         let writer = Writer::open(&path, settings, clock, files)?;
-        let readers = writer.readers();
+        let (readers, failure) = (writer.readers(), writer.failure());
         let (announce, appended) = watch::channel(writer.head());
         let is_poisoned = Arc::new(AtomicBool::new(false));
         let (jobs, inbox) = mpsc::channel(settings.writer_queue_batches_max);
@@ -107,6 +108,7 @@ impl SqliteEventStore {
             reader_wait,
             appended,
             is_poisoned,
+            failure,
             log_page_events_max: settings.log_page_events_max.max(1),
             closed_remembered: settings.closed_reservations_remembered,
         }))
@@ -117,6 +119,12 @@ impl SqliteEventStore {
     #[must_use]
     pub fn is_poisoned(&self) -> bool {
         self.is_poisoned.load(Ordering::Relaxed) || self.jobs.is_closed()
+    }
+
+    /// What has failed last and is no caller's answer: that the write-ahead log can't be taken into the file, or why a repair doesn't succeed.
+    #[must_use]
+    pub fn failure(&self) -> watch::Receiver<Option<Arc<str>>> {
+        self.failure.clone()
     }
 
     /// Finishes what was accepted, takes the write-ahead log into the file, and ends the writer.

@@ -54,6 +54,10 @@ pub(super) struct Writer {
     /// Whether the write-ahead log is on the disk; asked within a repair only, where nothing is written to it.
     is_log_written: bool,
     readers: Arc<Readers>,
+    /// What has failed last beside the answers.
+    failure: watch::Sender<Option<Arc<str>>>,
+    /// Whether it is still so: then it isn't said again.
+    is_told: bool,
     heads: Heads,
     ids: AppendIds,
     clock: Arc<dyn Clock>,
@@ -84,6 +88,8 @@ impl Writer {
             is_file_uncertain: false,
             is_log_written: false,
             readers: Arc::new(Readers::open(path, settings)?),
+            failure: watch::Sender::new(None),
+            is_told: false,
             heads,
             ids,
             clock,
@@ -93,6 +99,11 @@ impl Writer {
     /// The connections beside it.
     pub(super) fn readers(&self) -> Arc<Readers> {
         Arc::clone(&self.readers)
+    }
+
+    /// What has failed last beside the answers.
+    pub(super) fn failure(&self) -> watch::Receiver<Option<Arc<str>>> {
+        self.failure.subscribe()
     }
 
     pub(super) fn head(&self) -> Position {
@@ -151,6 +162,7 @@ impl Writer {
             return false;
         }
         poisoned.store(false, Ordering::Relaxed);
+        self.is_told = false;
         self.announce(announce); // A repair may find that the commit was good after all.
         true
     }
@@ -161,6 +173,7 @@ impl Writer {
         loop {
             let Err(error) = self.repair() else { return true };
             let error = Arc::new(error);
+            self.tell(&error.to_string());
             thread::sleep(Duration::from_millis(self.settings.repair_pause_ms));
             loop {
                 match jobs.try_recv() {
@@ -229,10 +242,20 @@ impl Writer {
         if pages_after_commit() < self.settings.wal_autocheckpoint_pages {
             return;
         }
-        if take_log_into_file(connection).is_err() {
-            self.is_file_uncertain = true;
+        if let Err(error) = take_log_into_file(connection) {
             self.connection = None;
+            self.is_file_uncertain = true;
+            self.tell(&format!("the write-ahead log can't be taken into the file: {error}"));
         }
+    }
+
+    /// Tells those who watch; the same again only after a repair.
+    fn tell(&mut self, failure: &str) {
+        if self.is_told && self.failure.borrow().as_deref() == Some(failure) {
+            return;
+        }
+        self.failure.send_replace(Some(failure.into()));
+        self.is_told = true;
     }
 
     /// Brings the whole write-ahead log to the disk and then into the file, on a fresh connection, before anything is
@@ -334,6 +357,7 @@ mod tests {
         let (announce, appended) = watch::channel(writer.head());
         let poisoned = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&poisoned);
+        let failure = writer.failure();
         let thread = thread::spawn(move || writer.run(inbox, &announce, &flag));
         let append = |version| {
             let (reply, outcome) = oneshot::channel();
@@ -343,6 +367,7 @@ mod tests {
         assert!(matches!(append(1), Err(StoreError::OutcomeUnknown(_))));
         assert!(poisoned.load(Ordering::Relaxed));
         assert!(matches!(append(1), Err(StoreError::Unavailable(_))), "no ack before the repair");
+        assert!(failure.borrow().as_deref().is_some_and(|failure| failure.contains("is busy")), "who watches is told");
         reader.execute_batch("COMMIT").unwrap();
         while poisoned.load(Ordering::Relaxed) {
             thread::yield_now();
