@@ -420,6 +420,7 @@ mod tests {
     use inventory_domain::{ProductId, Quantity, Reason, StockId, StoreId};
     use uuid::Uuid;
 
+    use super::super::line::write_header;
     use super::super::{JsonlEventStore, JsonlSettings};
     use super::*;
     use crate::data_folder::DataFolder;
@@ -463,6 +464,41 @@ mod tests {
         bytes[150] ^= 1;
         fs::write(&path, bytes).unwrap();
         assert!(recover_beside_a_writer(&log).is_err(), "what stays damaged is");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_header_that_says_the_segment_before_it_is_longer_than_it_is_is_damage() {
+        let (_folder, log) = written(12).await;
+        let (first, second) = (read_header(&log, &RealFiles, 1).unwrap(), read_header(&log, &RealFiles, 2).unwrap());
+        assert!(second.previous_end <= first.bytes);
+        let put = |previous_end| {
+            let (mut line, path) = (Vec::new(), segment_path(&log, 2));
+            write_header(&mut line, &Header { previous_end, ..second });
+            let mut bytes = fs::read(&path).unwrap();
+            bytes[..line.len()].copy_from_slice(&line);
+            fs::write(path, bytes).unwrap();
+        };
+        put(first.bytes); // As many digits, or the line would be longer.
+        headers(&log, &RealFiles, 2).unwrap();
+        put(first.bytes + 1);
+        let refused = headers(&log, &RealFiles, 2).err().unwrap().to_string();
+        assert!(refused.contains("longer than it is"), "{refused}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_segment_that_ends_with_its_header_before_the_line_feed_is_damage() {
+        let (_folder, log) = written(1).await;
+        let header = read_header(&log, &RealFiles, 1).unwrap();
+        let line = |bytes: u64| {
+            let mut line = Vec::new();
+            write_header(&mut line, &Header { bytes, ..header });
+            line.pop();
+            line
+        };
+        let length = line(100).len(); // Of three digits, as its own length is.
+        fs::write(segment_path(&log, 1), line(length as u64)).unwrap();
+        let refused = read_header(&log, &RealFiles, 1).err().unwrap().to_string();
+        assert!(refused.contains("no header"), "{refused}");
     }
 
     /// A journal of so many batches, and the folder that its segments are in.
