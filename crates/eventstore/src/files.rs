@@ -39,7 +39,7 @@ pub(crate) trait Files: Send + Sync {
 }
 
 /// A file that is written.
-pub(crate) trait WriteFile: Send {
+pub(crate) trait WriteFile: Send + Sync {
     /// Writes all of `bytes` at `offset`.
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 

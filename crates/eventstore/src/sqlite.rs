@@ -5,7 +5,7 @@
 //! lock; each event names its stream's previous position. `benches/README.md` has the figures of both layouts.
 //!
 //! In reading order: `schema`, `write_ahead_log`, `settings`, `writer` (the thread and its repair), `append` (one batch), `append_ids` (who has
-//! asked before), `snapshots`, `reader`, `readers`, [`maintenance`] (the file as a whole).
+//! asked before), `snapshots`, `reader`, [`maintenance`] (the file as a whole).
 
 mod append;
 mod append_ids;
@@ -14,7 +14,6 @@ mod append_ids;
 mod faults;
 pub mod maintenance;
 mod reader;
-mod readers;
 mod schema;
 mod settings;
 mod snapshots;
@@ -34,15 +33,16 @@ use inventory_application::ports::{
 };
 use inventory_application::{Position, StreamId};
 use inventory_domain::{StockId, Timestamp};
+use r2d2::Pool;
+use r2d2_sqlite::SqliteConnectionManager;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use self::readers::Readers;
 use self::snapshots::EncodedSnapshot;
 use self::writer::{Job, Writer};
 use crate::data_folder::DataFolder;
-use crate::files::{Files, RealFiles};
+use crate::files::{Files, RealFiles, WriteFile};
 
 pub use self::schema::OpenError;
 pub use self::settings::SqliteSettings;
@@ -54,7 +54,9 @@ pub const FILE: &str = "events.db";
 pub struct SqliteEventStore {
     jobs: mpsc::Sender<Job>,
     writer: Mutex<Option<JoinHandle<()>>>,
-    readers: Arc<Readers>,
+    readers: Pool<SqliteConnectionManager>,
+    /// Behind the connections: when it is closed, all locks of this process on the file go.
+    _file: Arc<dyn WriteFile>,
     /// One for each connection, so that who waits for one holds no thread.
     reading: Arc<Semaphore>,
     reader_wait: Duration,
@@ -87,7 +89,7 @@ impl SqliteEventStore {
     ) -> Result<Arc<Self>, OpenError> {
         let path = folder.file(FILE);
         let writer = Writer::open(&path, settings, clock, files)?;
-        let (readers, failure) = (writer.readers(), writer.failure());
+        let (file, failure) = (writer.file(), writer.failure());
         let (announce, appended) = watch::channel(writer.head());
         let is_poisoned = Arc::new(AtomicBool::new(false));
         let (jobs, inbox) = mpsc::channel(settings.writer_queue_batches_max);
@@ -99,11 +101,28 @@ impl SqliteEventStore {
                 drop(folder); // Nobody else has it before the writer is done.
             })
             .map_err(OpenError::Thread)?;
+        let pragmas = *settings;
+        let manager = SqliteConnectionManager::file(&path).with_init(move |connection| {
+            schema::prepare_reader(connection, &pragmas).map_err(|error| match error {
+                OpenError::Sqlite(error) => error,
+                other => rusqlite::Error::ToSqlConversionFailure(Box::new(other)),
+            })
+        });
         let reader_wait = Duration::from_millis(settings.reader_wait_ms_max);
+        let readers = Pool::builder()
+            .max_size(settings.readers_max)
+            .min_idle(Some(1))
+            .test_on_check_out(false) // A file doesn't hang up.
+            // Nor does it age. What looks for old connections would outlive the store by its period, half a minute, with its threads.
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .connection_timeout(reader_wait)
+            .build(manager)?;
         Ok(Arc::new(Self {
             jobs,
             writer: Mutex::new(Some(writer)),
             readers,
+            _file: file,
             reading: Arc::new(Semaphore::new(settings.readers_max as usize)),
             reader_wait,
             appended,
@@ -142,10 +161,11 @@ impl SqliteEventStore {
         let unavailable = |error: Box<dyn Error + Send + Sync>| StoreError::Unavailable(error);
         let turn = timeout(self.reader_wait, Arc::clone(&self.reading).acquire_owned()).await;
         let turn = turn.map_err(|late| unavailable(late.into()))?.map_err(|closed| unavailable(closed.into()))?;
-        let readers = Arc::clone(&self.readers);
+        let readers = self.readers.clone();
         let work = move || {
             let _turn = turn; // Until the read is done, even if nobody waits for it any more.
-            readers.read(read)
+            let mut reader = readers.get().map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+            read(&mut reader)
         };
         spawn_blocking(work).await.map_err(|error| StoreError::Unavailable(Box::new(error)))?
     }

@@ -1,6 +1,7 @@
 //! Appending to a store through a fault: what was told, and whether it holds.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -19,7 +20,7 @@ use tokio::runtime::Runtime;
 use crate::campaign::Check;
 use crate::disk::Disk;
 use crate::fault::{Aim, How};
-use crate::stores::{Backend, Opened, START, open, open_on, runtime, stock};
+use crate::stores::{Backend, Opened, ReaderBeside, START, open, open_on, runtime, stock};
 use crate::told::{Asked, Fate, check, folded, read_all};
 use crate::usize_of;
 
@@ -27,10 +28,13 @@ use crate::usize_of;
 const BATCHES: u64 = 12;
 
 /// While these are appended somebody reads beside the store, unless something fails.
-const READS_BESIDE: std::ops::RangeInclusive<u64> = 2..=3;
+const READS_BESIDE: RangeInclusive<u64> = 2..=4;
+
+/// After this one they close the files.
+const LEAVES_AFTER: u64 = 7;
 
 /// Before this one the store is closed and opened again.
-const REOPENS_BEFORE: u64 = 5;
+const REOPENS_BEFORE: u64 = 6;
 
 /// Before this one more than a day goes by.
 const DAY_BEFORE: u64 = 9;
@@ -91,7 +95,7 @@ struct Run<'a> {
     clock: Arc<ManualClock>,
     runtime: Runtime,
     opened: Option<Opened>,
-    reader_beside: Option<Box<dyn Send>>,
+    reader_beside: Option<Box<dyn ReaderBeside>>,
     /// What was asked for so far.
     asked: Vec<Asked>,
     refusals: u32,
@@ -128,6 +132,9 @@ impl<'a> Run<'a> {
             }
             self.append(number)?;
             if number == *READS_BESIDE.end() {
+                self.end_reading_beside();
+            }
+            if number == LEAVES_AFTER {
                 self.reader_beside = None;
             }
             if number % 4 == 1 {
@@ -199,6 +206,10 @@ impl<'a> Run<'a> {
         Err(format!("batch {number}: it doesn't get over it"))
     }
 
+    fn end_reading_beside(&self) {
+        self.reader_beside.iter().for_each(|reader| reader.end_reading());
+    }
+
     /// Whether the disk takes nothing at the moment.
     fn is_broken(&self) -> bool {
         self.disk.lasting().is_some()
@@ -206,7 +217,7 @@ impl<'a> Run<'a> {
 
     /// Readers go on after a refusal, and see what was told; the disk is healed after some, and then the store gets over it unasked.
     fn refused(&mut self) -> Result<(), String> {
-        self.reader_beside = None; // It would hold up the repair.
+        self.end_reading_beside(); // It would hold up the repair.
         self.check_now("after a refusal")?;
         self.refusals += 1;
         if self.refusals > REFUSALS_BEFORE_HEALING {

@@ -31,7 +31,7 @@ pub use disk::Disk;
 pub use fault::{Aim, Fault, How, Problem};
 pub use planted::{Flaw, Planted};
 pub use power_cut::{PowerCut, Survival};
-pub use stores::{Backend, Opened};
+pub use stores::{Backend, Opened, ReaderBeside};
 pub use trace::{Change, Entry, FileId, Trace};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

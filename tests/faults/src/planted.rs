@@ -9,7 +9,7 @@ use inventory_application::ports::{AppendGroup, AppendOutcome, EventStore, Loade
 use inventory_application::testing::ManualClock;
 use inventory_application::{Position, StreamId};
 
-use crate::stores::{Backend, Opened};
+use crate::stores::{Backend, Opened, ReaderBeside};
 use crate::trace::Trace;
 
 /// What a planted store is wrong about.
@@ -38,7 +38,7 @@ impl<B: Backend> Backend for Planted<B> {
         Ok(Opened { events: Arc::new(events), ..opened })
     }
 
-    fn reader_beside(&self, folder: &Path) -> Option<Box<dyn Send>> {
+    fn reader_beside(&self, folder: &Path) -> Option<Box<dyn ReaderBeside>> {
         self.0.reader_beside(folder)
     }
 

@@ -24,12 +24,17 @@ pub trait Backend: Sync {
     /// Why it can't be opened.
     fn open(&self, folder: &Path, clock: &Arc<ManualClock>) -> Result<Opened, String>;
 
-    /// Somebody beside the store who reads its files as they are at this moment, until this is dropped; `None` where nobody can be in its
-    /// way so.
-    fn reader_beside(&self, folder: &Path) -> Option<Box<dyn Send>>;
+    /// Somebody beside the store who reads its files as they are at this moment; `None` where nobody can be in its way so.
+    fn reader_beside(&self, folder: &Path) -> Option<Box<dyn ReaderBeside>>;
 
     /// Whether a repair that succeeded is among these steps.
     fn has_repaired(&self, trace: &Trace, from: usize, to: usize) -> bool;
+}
+
+/// Who reads files, and has them open until this is dropped.
+pub trait ReaderBeside: Send {
+    /// Needs no longer what was there at first.
+    fn end_reading(&self);
 }
 
 /// A store that is open until this is dropped.

@@ -21,7 +21,7 @@ pub(super) fn health_of(
         drain,
         vec![
             part("event_store", move || match (store.is_poisoned(), store_breaker.state()) {
-                (true, _) => PartCondition::Down("a commit has failed, the file is being checked"),
+                (true, _) => PartCondition::Down("a write has failed, the file is being checked"),
                 (false, BreakerState::Open) => PartCondition::Down("too many calls have failed"),
                 (false, BreakerState::Closed | BreakerState::HalfOpen) => {
                     store.is_degraded().map_or(PartCondition::Fine, |problem| PartCondition::Degraded(problem.into()))

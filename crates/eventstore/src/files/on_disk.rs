@@ -10,16 +10,24 @@ use inventory_faults::{Change, Disk, FileId, Problem};
 use super::{Files, ReadFile, RealFiles, WriteFile};
 
 /// The files of a folder that a disk stands over.
-pub(crate) struct DiskFiles(pub(crate) Arc<Disk>);
+pub(crate) struct DiskFiles {
+    pub(crate) disk: Arc<Disk>,
+    /// A planted bug: what is written to such an existing file goes past the disk, which is as if it weren't written.
+    pub(crate) past_the_disk: fn(&Path) -> bool,
+}
 
 impl DiskFiles {
+    pub(crate) fn new(disk: Arc<Disk>) -> Self {
+        Self { disk, past_the_disk: |_| false }
+    }
+
     fn below(&self, path: &Path) -> PathBuf {
         let parent = path.parent().unwrap().canonicalize().unwrap_or_else(|_| path.parent().unwrap().to_owned());
-        self.0.below(&parent.join(path.file_name().unwrap())).expect("a path on the disk")
+        self.disk.below(&parent.join(path.file_name().unwrap())).expect("a path on the disk")
     }
 
     fn change<T>(&self, change: Change, make: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        self.0.change(change, |_| make(), failed)
+        self.disk.change(change, |_| make(), failed)
     }
 }
 
@@ -33,26 +41,29 @@ fn failed(problem: Problem) -> io::Error {
 impl Files for DiskFiles {
     fn create(&self, path: &Path, bytes: u64) -> io::Result<Box<dyn WriteFile>> {
         let create = || RealFiles.create(path, bytes);
-        let (id, file) = self.0.open(&self.below(path), Some(bytes), create, failed)?;
-        Ok(Box::new(DiskFile { file, id, disk: Arc::clone(&self.0) }))
+        let (id, file) = self.disk.open(&self.below(path), Some(bytes), create, failed)?;
+        Ok(Box::new(DiskFile { file, id, disk: Arc::clone(&self.disk) }))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
-        let (id, file) = self.0.open(&self.below(path), None, || RealFiles.open(path), failed)?;
-        Ok(Box::new(DiskFile { file, id, disk: Arc::clone(&self.0) }))
+        if (self.past_the_disk)(path) {
+            return RealFiles.open(path);
+        }
+        let (id, file) = self.disk.open(&self.below(path), None, || RealFiles.open(path), failed)?;
+        Ok(Box::new(DiskFile { file, id, disk: Arc::clone(&self.disk) }))
     }
 
     fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn ReadFile>> {
-        let file = self.0.look(|| RealFiles.open_to_read(path), failed)?;
-        Ok(Arc::new(DiskReadFile { file, disk: Arc::clone(&self.0) }))
+        let file = self.disk.look(|| RealFiles.open_to_read(path), failed)?;
+        Ok(Arc::new(DiskReadFile { file, disk: Arc::clone(&self.disk) }))
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.0.look(|| RealFiles.read(path), failed)
+        self.disk.look(|| RealFiles.read(path), failed)
     }
 
     fn names(&self, path: &Path) -> io::Result<Vec<OsString>> {
-        self.0.look(|| RealFiles.names(path), failed)
+        self.disk.look(|| RealFiles.names(path), failed)
     }
 
     fn make_folders(&self, path: &Path) -> io::Result<()> {

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use inventory_application::testing::ManualClock;
 use inventory_faults::{
-    Backend, Change, Disk, Entry, Opened, Scope, Trace, appends, lose_power_after_a_kill, lose_power_everywhere,
+    Backend, Change, Disk, Entry, Opened, ReaderBeside, Scope, Trace, appends, lose_power_after_a_kill,
+    lose_power_everywhere,
 };
 
 use super::*;
@@ -43,14 +44,14 @@ impl Backend for Journals {
         let data = Arc::new(DataFolder::open(folder).map_err(|error| error.to_string())?);
         let settings =
             JsonlSettings { segment_bytes: 3_000, stream_files: false, repair_pause_ms: 2, ..JsonlSettings::default() };
-        let store = JsonlEventStore::open_with(data, &settings, clock.clone(), None, Arc::new(DiskFiles(disk)));
+        let store = JsonlEventStore::open_with(data, &settings, clock.clone(), None, Arc::new(DiskFiles::new(disk)));
         let store = store.map_err(|error| error.to_string())?;
         let poisoned = Arc::clone(&store);
         let is_poisoned = Arc::new(move || poisoned.is_poisoned());
         Ok(Opened { events: store.clone(), log: store, is_poisoned })
     }
 
-    fn reader_beside(&self, _: &Path) -> Option<Box<dyn Send>> {
+    fn reader_beside(&self, _: &Path) -> Option<Box<dyn ReaderBeside>> {
         None
     }
 

@@ -11,9 +11,8 @@ use rusqlite::{Connection, OpenFlags};
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::write_ahead_log::{path_of, refuse_emptied, remember_pages, write_again};
+use super::write_ahead_log::{path_of, refuse_emptied, remember_pages};
 use super::{SqliteSettings, append_ids, snapshots};
-use crate::files::Files;
 
 /// Marks the file as ours ("INVE").
 const APPLICATION_ID: i32 = 0x494e_5645;
@@ -107,8 +106,8 @@ pub enum OpenError {
     /// The file has nothing, and its write-ahead log has something.
     #[error("{file} is empty, but {log} beside it isn't: restore the file, or a backup", file = .0.display(), log = path_of(.0).display())]
     Emptied(PathBuf),
-    /// The write-ahead log can't be written once more, so that it isn't known to be on the disk.
-    #[error("the event store's write-ahead log can't be brought to the disk: {0}")]
+    /// What is there can't be written once more, so that it isn't known to be on the disk.
+    #[error("the event store can't be brought to the disk as it is: {0}")]
     WriteAheadLog(io::Error),
     /// A PRAGMA did not take.
     #[error("{name} is {actual}, it has to be {expected}")]
@@ -125,8 +124,8 @@ pub enum OpenError {
     Thread(io::Error),
 }
 
-/// A connection that may write, on tables that are there, and whose write-ahead log is on the disk.
-pub(super) fn open_writer(path: &Path, settings: &SqliteSettings, files: &dyn Files) -> Result<Connection, OpenError> {
+/// A connection that may write, on tables that are there.
+pub(super) fn open_writer(path: &Path, settings: &SqliteSettings) -> Result<Connection, OpenError> {
     refuse_emptied(path)?;
     let connection = Connection::open(path)?;
     leave_log_on_close(&connection)?;
@@ -145,7 +144,6 @@ pub(super) fn open_writer(path: &Path, settings: &SqliteSettings, files: &dyn Fi
         (foreign, _) => return Err(OpenError::Foreign(foreign)),
     };
     set(&connection, settings)?;
-    write_again(&connection, path, files)?;
     if !missing.is_empty() {
         change(&connection, missing)?;
     }
@@ -182,17 +180,6 @@ pub(super) fn open_for_repair(path: &Path, settings: &SqliteSettings) -> Result<
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     set(&connection, settings)?;
     connection.busy_timeout(Duration::from_millis(REPAIR_BUSY_TIMEOUT_MS))?;
-    Ok(connection)
-}
-
-/// The only connection to the file, with an index of the write-ahead log that it makes from the log alone.
-pub(super) fn open_alone(path: &Path, settings: &SqliteSettings) -> Result<Connection, OpenError> {
-    let connection =
-        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(Duration::from_millis(REPAIR_BUSY_TIMEOUT_MS))?;
-    // Before anything else: set before the log is looked at, the index is in memory (https://www.sqlite.org/wal.html#noshm).
-    pragma(&connection, "locking_mode", "EXCLUSIVE", "exclusive")?;
-    set(&connection, settings)?;
     Ok(connection)
 }
 

@@ -15,12 +15,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::append::{Failure, Heads, append, check_only};
 use super::append_ids::AppendIds;
-use super::readers::Readers;
-use super::schema::{OpenError, open_alone, open_for_repair, open_writer};
+use super::schema::{OpenError, open_for_repair, open_writer};
 use super::snapshots::EncodedSnapshot;
 use super::write_ahead_log::{pages_after_commit, write_again};
 use super::{SqliteSettings, snapshots};
-use crate::files::Files;
+use crate::files::{Files, WriteFile};
 
 /// What the thread is asked to do.
 pub(super) enum Job {
@@ -46,14 +45,13 @@ pub(super) enum Job {
 pub(super) struct Writer {
     path: PathBuf,
     files: Arc<dyn Files>,
+    /// For what is written again; open as long as any connection of the store.
+    file: Arc<dyn WriteFile>,
     settings: SqliteSettings,
     /// `None` from a failed commit on, until the file is known to be sound.
     connection: Option<Connection>,
-    /// Whether a part of the write-ahead log may have been counted as taken into the file, and not be on the disk.
-    is_file_uncertain: bool,
-    /// Whether the write-ahead log is on the disk; asked within a repair only, where nothing is written to it.
-    is_log_written: bool,
-    readers: Arc<Readers>,
+    /// Whether a repair has come so far that what is there is on the disk; nothing is written meanwhile.
+    is_written_again: bool,
     /// What has failed last beside the answers.
     failure: watch::Sender<Option<Arc<str>>>,
     /// Whether it is still so: then it isn't said again.
@@ -65,7 +63,7 @@ pub(super) struct Writer {
 
 /// The file is not known to be sound yet.
 #[derive(Debug, Error)]
-#[error("a commit has failed, and the file can't be repaired yet: {0}")]
+#[error("a write has failed, and the file can't be repaired yet: {0}")]
 struct NotRepaired(String);
 
 impl Writer {
@@ -75,19 +73,20 @@ impl Writer {
         clock: Arc<dyn Clock>,
         files: Arc<dyn Files>,
     ) -> Result<Self, OpenError> {
-        let connection = open_writer(path, settings, &*files)?;
+        let connection = open_writer(path, settings)?;
         // Read before anything is changed: where this can't be read, the file stays as it is.
         let heads = Heads::read(&connection, settings.streams_remembered_max)?;
         let ids = AppendIds::read(&connection, settings.append_id_segment_keys_max)?;
+        let file: Arc<dyn WriteFile> = files.open(path).map_err(OpenError::WriteAheadLog)?.into();
+        write_again(&connection, path, &*files, &*file)?;
         take_log_into_file(&connection)?;
         Ok(Self {
             path: path.to_owned(),
             files,
+            file,
             settings: *settings,
             connection: Some(connection),
-            is_file_uncertain: false,
-            is_log_written: false,
-            readers: Arc::new(Readers::open(path, settings)?),
+            is_written_again: false,
             failure: watch::Sender::new(None),
             is_told: false,
             heads,
@@ -96,9 +95,9 @@ impl Writer {
         })
     }
 
-    /// The connections beside it.
-    pub(super) fn readers(&self) -> Arc<Readers> {
-        Arc::clone(&self.readers)
+    /// What has to be open for as long as any connection of this process.
+    pub(super) fn file(&self) -> Arc<dyn WriteFile> {
+        Arc::clone(&self.file)
     }
 
     /// What has failed last beside the answers.
@@ -141,9 +140,10 @@ impl Writer {
                 return;
             }
         }
-        if let Some(connection) = &self.connection {
-            // A failure leaves the write-ahead log for the next start.
-            drop(checkpoint(connection));
+        if let Some(Err(error)) = self.connection.as_ref().map(checkpoint) {
+            self.tell(&format!(
+                "the write-ahead log is left for the next start, it can't be taken into the file: {error}"
+            ));
         }
     }
 
@@ -244,7 +244,6 @@ impl Writer {
         }
         if let Err(error) = take_log_into_file(connection) {
             self.connection = None;
-            self.is_file_uncertain = true;
             self.tell(&format!("the write-ahead log can't be taken into the file: {error}"));
         }
     }
@@ -263,44 +262,29 @@ impl Writer {
     fn repair(&mut self) -> Result<(), NotRepaired> {
         let not_repaired = |error: &dyn std::fmt::Display| NotRepaired(error.to_string());
         let fresh = open_for_repair(&self.path, &self.settings).map_err(|error| not_repaired(&error))?;
-        if !self.is_log_written {
-            write_again(&fresh, &self.path, &*self.files).map_err(|error| not_repaired(&error))?;
-            self.is_log_written = true;
+        if !self.is_written_again {
+            write_again(&fresh, &self.path, &*self.files, &*self.file).map_err(|error| not_repaired(&error))?;
+            self.is_written_again = true;
         }
-        if self.is_file_uncertain {
-            drop(fresh);
-            self.take_all_of_log_into_file()?;
-        } else {
-            match checkpoint(&fresh) {
-                Ok(true) => drop(fresh),
-                Ok(false) => return Err(NotRepaired("the write-ahead log is busy".into())),
-                Err(error) => {
-                    self.is_file_uncertain = true;
-                    return Err(not_repaired(&error));
-                }
+        match checkpoint(&fresh) {
+            Ok(true) => (),
+            Ok(false) => return Err(NotRepaired("the write-ahead log is busy".into())),
+            Err(error) => {
+                self.is_written_again = false; // A part may have been taken in, and not be on the disk.
+                return Err(not_repaired(&error));
             }
         }
-        let connection = open_writer(&self.path, &self.settings, &*self.files).map_err(|error| not_repaired(&error))?;
+        // That it is cut has to last, too: what failed might come back.
+        write_again(&fresh, &self.path, &*self.files, &*self.file).map_err(|error| not_repaired(&error))?;
+        drop(fresh);
+        let connection = open_writer(&self.path, &self.settings).map_err(|error| not_repaired(&error))?;
         let heads = Heads::read(&connection, self.settings.streams_remembered_max);
         self.heads = heads.map_err(|error| not_repaired(&error))?;
         let ids = AppendIds::read(&connection, self.settings.append_id_segment_keys_max);
         self.ids = ids.map_err(|error| not_repaired(&error))?;
         self.connection = Some(connection);
-        (self.is_file_uncertain, self.is_log_written) = (false, false);
+        self.is_written_again = false;
         Ok(())
-    }
-
-    /// Takes the write-ahead log into the file from its first page on. Where somebody reads, a checkpoint copies what it may, doesn't sync the
-    /// file, and counts that as done; when the next one's sync fails, that part is never copied again. What is done is counted in an
-    /// index that all connections share and that goes with the last of them, so here none but one is open, and it has its own.
-    fn take_all_of_log_into_file(&self) -> Result<(), NotRepaired> {
-        let taken =
-            self.readers.closed(|| checkpoint(&open_alone(&self.path, &self.settings)?).map_err(OpenError::from));
-        match taken.and_then(|taken| taken) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(NotRepaired("the write-ahead log is busy".into())),
-            Err(error) => Err(NotRepaired(format!("nobody else may have the file open: {error}"))),
-        }
     }
 }
 
