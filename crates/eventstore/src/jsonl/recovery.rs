@@ -420,7 +420,7 @@ mod tests {
     use inventory_domain::{ProductId, Quantity, Reason, StockId, StoreId};
     use uuid::Uuid;
 
-    use super::super::line::write_header;
+    use super::super::line::{write_commit, write_header};
     use super::super::{JsonlEventStore, JsonlSettings};
     use super::*;
     use crate::data_folder::DataFolder;
@@ -499,6 +499,68 @@ mod tests {
         fs::write(segment_path(&log, 1), line(length as u64)).unwrap();
         let refused = read_header(&log, &RealFiles, 1).err().unwrap().to_string();
         assert!(refused.contains("no header"), "{refused}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_stands_behind_the_end_of_a_segment_is_damage() {
+        let (_folder, log) = written(12).await;
+        recover(&log, &RealFiles).unwrap();
+        let path = segment_path(&log, 1);
+        let mut bytes = fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() = 1;
+        fs::write(&path, bytes).unwrap();
+        let refused = recover(&log, &RealFiles).err().unwrap().to_string();
+        assert!(refused.contains("something stands behind"), "{refused}");
+    }
+
+    /// Lines that are whole in themselves, and a batch that isn't: the last one goes as a whole, and not a byte more.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_last_batch_that_its_commit_does_not_fit_or_that_has_none_is_dropped() {
+        let (_folder, log) = written(2).await;
+        let path = segment_path(&log, 1);
+        let whole = fs::read(&path).unwrap();
+        let ends: Vec<usize> = (0..whole.len()).filter(|at| whole[*at] == b'\n').map(|at| at + 1).collect();
+        let [_, _, _, batch, first, second, end] = ends[..] else { panic!("{ends:?}") }; // Header, two and a commit, twice.
+        let Some(Line::Commit(commit)) = read(&whole[second..end - 1]) else { panic!("no commit") };
+        let dropped = |lines: &[&[u8]]| {
+            let mut bytes = [&whole[..batch], &lines.concat()].concat();
+            let length = (bytes.len() - batch) as u64;
+            bytes.resize(whole.len(), 0);
+            fs::write(&path, bytes).unwrap();
+            let recovered = recover(&log, &RealFiles).unwrap();
+            assert_eq!(recovered.index.head, Position(2));
+            let dropped = recovered.dropped.unwrap();
+            assert_eq!((dropped.offset, dropped.bytes), (batch as u64, length));
+        };
+        let line = |commit: Commit| {
+            let mut line = Vec::new();
+            write_commit(&mut line, &commit);
+            line
+        };
+        let events = &whole[batch..second];
+        dropped(&[events]);
+        dropped(&[events, &line(Commit { start: commit.start - 1, ..commit.clone() })]);
+        dropped(&[events, &line(Commit { first: commit.first + 1, ..commit.clone() })]);
+        dropped(&[events, &line(Commit { last: commit.last + 1, ..commit.clone() })]);
+        // It says itself that one is to follow.
+        dropped(&[&whole[batch..first], &line(Commit { last: commit.first, ..commit.clone() })]);
+        fs::write(&path, &whole).unwrap();
+        assert_eq!(recover(&log, &RealFiles).unwrap().index.head, Position(4));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn damage_is_named_with_its_line() {
+        let (_folder, log) = written(3).await;
+        let path = segment_path(&log, 1);
+        let whole = fs::read(&path).unwrap();
+        let starts: Vec<usize> = (0..whole.len()).filter(|at| whole[*at] == b'\n').map(|at| at + 1).collect();
+        for line in 2..=7 {
+            let mut bytes = whole.clone();
+            bytes[starts[line - 2] + 40] ^= 1;
+            fs::write(&path, bytes).unwrap();
+            let refused = recover(&log, &RealFiles).err().unwrap();
+            assert!(matches!(refused, RecoveryError::Damaged { line: named, .. } if named == line as u64), "{refused}");
+        }
     }
 
     /// A journal of so many batches, and the folder that its segments are in.
