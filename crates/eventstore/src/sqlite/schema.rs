@@ -7,7 +7,7 @@ use std::time::Duration;
 use inventory_application::StreamId;
 use inventory_domain::{OrderId, ProductId, StockId, StoreId, TransferId};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -109,6 +109,10 @@ pub enum OpenError {
     /// What is there can't be written once more, so that it isn't known to be on the disk.
     #[error("the event store can't be brought to the disk as it is: {0}")]
     WriteAheadLog(io::Error),
+    /// The write-ahead log isn't any more what it was when it was opened.
+    #[error("{log} has changed since it was opened: after a sync that failed, the system has dropped what wasn't on the disk. Close every \
+        other program that has the file open, and start again", log = .0.display())]
+    LogChanged(PathBuf),
     /// A PRAGMA did not take.
     #[error("{name} is {actual}, it has to be {expected}")]
     Pragma {
@@ -122,6 +126,18 @@ pub enum OpenError {
     /// The writer can't be started.
     #[error("the event store's writer can't be started: {0}")]
     Thread(io::Error),
+}
+
+impl OpenError {
+    /// Whether the system may have dropped from memory, between two looks, what a failed sync had not brought to the disk: then the next
+    /// one to open the file finds a log that ends before that.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::LogChanged(_) => true,
+            Self::Sqlite(error) => error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy),
+            _ => false,
+        }
+    }
 }
 
 /// A connection that may write, on tables that are there.

@@ -13,13 +13,13 @@ use super::schema::OpenError;
 use crate::files::{Files, ReadFile, WriteFile};
 
 /// What the log begins with.
-const HEADER_BYTES: u64 = 32;
+const HEADER_BYTES: usize = 32;
 
 /// What a page in the log begins with.
-const FRAME_HEADER_BYTES: u64 = 24;
+const FRAME_HEADER_BYTES: usize = 24;
 
-/// How much is written again at a time.
-const CHUNK_BYTES: usize = 64 * 1024;
+/// What the log begins with where its checksums are of words with the highest byte first; one less where they aren't.
+const BIG_ENDIAN: u32 = 0x377f_0683;
 
 thread_local! {
     static PAGES: Cell<u32> = const { Cell::new(0) };
@@ -58,6 +58,11 @@ pub(super) fn path_of(path: &Path) -> PathBuf {
 /// Applications Recover from fsync Failures?", USENIX ATC 2020). So the log is written once more, over itself, and synced: a checkpoint
 /// after such a sync would copy it into the file while neither is on the disk.
 ///
+/// The kernel may also drop such pages at any moment, and read what is on the disk. `SQLite` looks at the log's checksums when it opens
+/// it, and never after that: so each page is compared with its checksum here, as it is written.
+///
+/// The log's name has to last as well: `SQLite` syncs the folder when it has made the log, and doesn't look whether that fails.
+///
 /// And `SQLite` counts as taken what a checkpoint has copied that a reader holds up, without a sync of the file. It never copies that again,
 /// also where the file's next sync fails; the count lasts as long as anybody has the file open. So that part is copied once more, too.
 /// Nobody sees a difference: it is what is there.
@@ -67,7 +72,8 @@ pub(super) fn path_of(path: &Path) -> PathBuf {
 ///
 /// # Errors
 ///
-/// What the file system says, or `SQLite`.
+/// What the file system says, or `SQLite`; [`OpenError::LogChanged`] where the log isn't what `connection` has found when it opened it. Who
+/// opens it first after that finds what there is now.
 pub(super) fn write_again(
     connection: &Connection,
     path: &Path,
@@ -81,8 +87,13 @@ pub(super) fn write_again(
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         read => read.and_then(|read| write_all_again(&*read, &*files.open(&log)?, file, frames, taken)),
     };
+    let folder = log.parent().unwrap_or(Path::new("."));
+    let written = written.and_then(|()| files.sync_folder(folder));
     connection.execute_batch("ROLLBACK")?;
-    written.map_err(OpenError::WriteAheadLog)
+    written.map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => OpenError::LogChanged(log),
+        _ => OpenError::WriteAheadLog(error),
+    })
 }
 
 fn write_all_again(
@@ -95,9 +106,8 @@ fn write_all_again(
     if frames == 0 {
         return log.sync(); // It may just have been cut.
     }
-    let frame_bytes = FRAME_HEADER_BYTES + u64::from(number_at(read, 8)?); // The header has the size of a page there.
-    write_over_itself(read, log, HEADER_BYTES + frames * frame_bytes)?;
-    if taken > 0 { take_again(read, file, frames, taken, frame_bytes) } else { Ok(()) }
+    let page_bytes = write_over_itself(read, log, frames)?;
+    if taken > 0 { take_again(read, file, frames, taken, page_bytes) } else { Ok(()) }
 }
 
 /// How many pages the log has that count, and how many of them are counted as taken into the file.
@@ -108,34 +118,88 @@ fn frames(connection: &Connection) -> rusqlite::Result<(u64, u64)> {
     })
 }
 
-fn number_at(log: &dyn ReadFile, offset: u64) -> io::Result<u32> {
-    let mut bytes = [0; 4];
-    log.read_exact_at(&mut bytes, offset)?;
-    Ok(u32::from_be_bytes(bytes))
+/// Where a page with its header begins.
+fn start_of(frame: u64, page_bytes: usize) -> u64 {
+    HEADER_BYTES as u64 + frame * (FRAME_HEADER_BYTES + page_bytes) as u64
 }
 
-fn write_over_itself(read: &dyn ReadFile, write: &dyn WriteFile, end: u64) -> io::Result<()> {
-    let (mut offset, mut chunk) = (0, vec![0; CHUNK_BYTES]);
-    while offset < end {
-        let bytes = usize::try_from(end - offset).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
-        read.read_exact_at(&mut chunk[..bytes], offset)?;
-        write.write_all_at(&chunk[..bytes], offset)?;
-        offset += bytes as u64;
+/// Returns how many bytes a page has.
+fn write_over_itself(read: &dyn ReadFile, write: &dyn WriteFile, frames: u64) -> io::Result<usize> {
+    let mut header = [0; HEADER_BYTES];
+    read.read_exact_at(&mut header, 0)?;
+    let mut checksum = Checksum::of(&header)?;
+    write.write_all_at(&header, 0)?;
+    let page_bytes = usize::try_from(number_at(&header, 8)).map_err(io::Error::other)?;
+    let mut frame = vec![0; FRAME_HEADER_BYTES + page_bytes];
+    for number in 0..frames {
+        let offset = start_of(number, page_bytes);
+        read.read_exact_at(&mut frame, offset)?;
+        checksum.go_on(&frame)?;
+        write.write_all_at(&frame, offset)?;
     }
-    write.sync()
+    write.sync()?;
+    Ok(page_bytes)
+}
+
+fn number_at(bytes: &[u8], offset: usize) -> u32 {
+    bytes[offset..].first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes))
+}
+
+/// The log's checksum up to some page, which each page goes on with.
+struct Checksum {
+    word: fn([u8; 4]) -> u32,
+    /// What marks the log's pages, other than what is left of an earlier one.
+    salts: [u8; 8],
+    sums: [u32; 2],
+}
+
+impl Checksum {
+    fn of(header: &[u8; HEADER_BYTES]) -> io::Result<Self> {
+        let word = if number_at(header, 0) == BIG_ENDIAN { u32::from_be_bytes } else { u32::from_le_bytes };
+        let mut salts = [0; 8];
+        salts.copy_from_slice(&header[16..24]);
+        let mut checksum = Self { word, salts, sums: [0; 2] };
+        checksum.add(&header[..24]);
+        checksum.has_to_be(&header[24..])?;
+        Ok(checksum)
+    }
+
+    fn go_on(&mut self, frame: &[u8]) -> io::Result<()> {
+        let (header, page) = frame.split_at(FRAME_HEADER_BYTES);
+        if header[8..16] != self.salts {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        self.add(&header[..8]);
+        self.add(page);
+        self.has_to_be(&header[16..])
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        let [mut first, mut second] = self.sums;
+        for [a, b, c, d, e, f, g, h] in bytes.as_chunks().0 {
+            first = first.wrapping_add((self.word)([*a, *b, *c, *d])).wrapping_add(second);
+            second = second.wrapping_add((self.word)([*e, *f, *g, *h])).wrapping_add(first);
+        }
+        self.sums = [first, second];
+    }
+
+    fn has_to_be(&self, stored: &[u8]) -> io::Result<()> {
+        let is_that = [number_at(stored, 0), number_at(stored, 4)] == self.sums;
+        if is_that { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
+    }
 }
 
 /// Copies into the file what counts as taken, as a checkpoint does: no page that is in the rest of the log again.
-fn take_again(log: &dyn ReadFile, file: &dyn WriteFile, frames: u64, taken: u64, frame_bytes: u64) -> io::Result<()> {
-    let mut last = HashMap::new();
+fn take_again(log: &dyn ReadFile, file: &dyn WriteFile, frames: u64, taken: u64, page_bytes: usize) -> io::Result<()> {
+    let (mut last, mut number) = (HashMap::new(), [0; 4]);
     for frame in 0..frames {
-        last.insert(number_at(log, HEADER_BYTES + frame * frame_bytes)?, frame);
+        log.read_exact_at(&mut number, start_of(frame, page_bytes))?;
+        last.insert(u32::from_be_bytes(number), frame);
     }
-    let page_bytes = frame_bytes - FRAME_HEADER_BYTES;
-    let mut page = vec![0; usize::try_from(page_bytes).map_err(io::Error::other)?];
+    let mut page = vec![0; page_bytes];
     for (number, frame) in last.into_iter().filter(|(_, frame)| *frame < taken) {
-        log.read_exact_at(&mut page, HEADER_BYTES + frame * frame_bytes + FRAME_HEADER_BYTES)?;
-        file.write_all_at(&page, u64::from(number.saturating_sub(1)) * page_bytes)?; // Pages are counted from 1.
+        log.read_exact_at(&mut page, start_of(frame, page_bytes) + FRAME_HEADER_BYTES as u64)?;
+        file.write_all_at(&page, u64::from(number.saturating_sub(1)) * page_bytes as u64)?; // Pages are counted from 1.
     }
     file.sync()
 }
@@ -172,5 +236,48 @@ mod tests {
         write_again(&connection, &path, &RealFiles, &*file).unwrap();
         assert!(fs::read(&path).unwrap() == whole, "the file isn't what it was");
         assert!(fs::read(path_of(&path)).unwrap() == log, "the log isn't what it was");
+    }
+
+    /// As after a sync of the log that has failed, when the kernel drops what it had; byte by byte, in a header, a page, and the last one.
+    #[test]
+    fn a_log_that_has_changed_since_it_was_opened_is_refused_and_nothing_is_taken_from_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.db");
+        let connection = Connection::open(&path).unwrap();
+        connection.pragma_update(None, "journal_mode", "wal").unwrap();
+        connection.execute_batch("CREATE TABLE lines (text TEXT); INSERT INTO lines VALUES ('acknowledged')").unwrap();
+        let (file, log_path) = (RealFiles.open(&path).unwrap(), path_of(&path));
+        write_again(&connection, &path, &RealFiles, &*file).unwrap();
+        let (whole, log) = (fs::read(&path).unwrap(), fs::read(&log_path).unwrap());
+        let frame_bytes = FRAME_HEADER_BYTES + 4_096;
+        for changed in [3, 9, 17, 27, 32, 41, 52, 60, 3_000, 32 + frame_bytes + 100, log.len() - 4_000, log.len() - 1] {
+            let mut other = log.clone();
+            other[changed] ^= 1;
+            fs::write(&log_path, &other).unwrap();
+            let refused = write_again(&connection, &path, &RealFiles, &*file);
+            assert!(matches!(&refused, Err(OpenError::LogChanged(log)) if *log == log_path), "{changed}: {refused:?}");
+            assert!(fs::read(&log_path).unwrap() == other, "the log isn't what it was");
+            assert!(fs::read(&path).unwrap() == whole, "the file isn't what it was");
+        }
+        fs::write(&log_path, &log).unwrap();
+        write_again(&connection, &path, &RealFiles, &*file).unwrap();
+    }
+
+    /// `SQLite` writes checksums in the order of bytes of the machine that has made the log.
+    #[test]
+    fn a_log_of_a_machine_that_has_the_highest_byte_first_is_read_too() {
+        let mut header = [0; 32];
+        header[..4].copy_from_slice(&BIG_ENDIAN.to_be_bytes());
+        header[4..24].copy_from_slice(&[1, 2, 3, 4, 0, 0, 16, 0, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 1, 2]);
+        let (mut first, mut second) = (0_u32, 0_u32);
+        for pair in header[..24].chunks(8) {
+            first = first.wrapping_add(number_at(pair, 0)).wrapping_add(second);
+            second = second.wrapping_add(number_at(pair, 4)).wrapping_add(first);
+        }
+        header[24..28].copy_from_slice(&first.to_be_bytes());
+        header[28..].copy_from_slice(&second.to_be_bytes());
+        assert!(Checksum::of(&header).is_ok());
+        header[3] ^= 1; // As if the lowest came first.
+        assert!(Checksum::of(&header).is_err());
     }
 }

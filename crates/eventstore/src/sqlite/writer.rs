@@ -73,6 +73,19 @@ impl Writer {
         clock: Arc<dyn Clock>,
         files: Arc<dyn Files>,
     ) -> Result<Self, OpenError> {
+        match Self::open_once(path, settings, Arc::clone(&clock), Arc::clone(&files)) {
+            // Where nobody else has it open, what is there now is found.
+            Err(error) if error.may_pass() => Self::open_once(path, settings, clock, files),
+            opened => opened,
+        }
+    }
+
+    fn open_once(
+        path: &Path,
+        settings: &SqliteSettings,
+        clock: Arc<dyn Clock>,
+        files: Arc<dyn Files>,
+    ) -> Result<Self, OpenError> {
         let connection = open_writer(path, settings)?;
         // Read before anything is changed: where this can't be read, the file stays as it is.
         let heads = Heads::read(&connection, settings.streams_remembered_max)?;
