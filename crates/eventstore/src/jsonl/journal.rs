@@ -80,7 +80,7 @@ impl Journal {
         clock: Arc<dyn Clock>,
         recovered: Recovered,
     ) -> io::Result<(Self, Arc<RwLock<Index>>)> {
-        let Recovered { index, append_ids, dropped } = recovered;
+        let Recovered { index, append_ids, dropped, last: last_batch } = recovered;
         let last = index.segments.0.last().map(|segment| (segment.number, segment.end));
         let before = index.segments.0.iter().rev().nth(1).map(|segment| (segment.number, segment.end));
         let index = Arc::new(RwLock::new(index));
@@ -103,10 +103,14 @@ impl Journal {
             journal.start_segment(segment_bytes, false)?;
         } else {
             // Who was here before may have been stopped before its syncs, or they have failed: what is found now has to outlast a power
-            // cut before anybody sees it.
+            // cut before anybody sees it. After a sync that has failed the next one proves nothing without a write (Rebello et al., "Can
+            // Applications Recover from fsync Failures?", USENIX ATC 2020), so what may not be on the disk is written once more.
             journal.files.sync_folder(folder)?;
             let path = segment_path(folder, number);
             let file = journal.files.open(&path)?;
+            if let Some(last) = last_batch {
+                file.write_all_at(&last.bytes, last.offset)?;
+            }
             file.sync()?;
             if let Some(dropped) = dropped {
                 let end = dropped.offset + dropped.bytes;

@@ -64,6 +64,15 @@ pub(super) struct Recovered {
     pub(super) index: Index,
     pub(super) append_ids: AppendIds,
     pub(super) dropped: Option<DroppedBatch>,
+    pub(super) last: Option<LastBatch>,
+}
+
+/// The last batch of the log, as it was checked. Its sync may have failed, and nobody else's: the one before was acknowledged.
+pub(super) struct LastBatch {
+    /// Where in the last segment it starts.
+    pub(super) offset: u64,
+    /// Its lines.
+    pub(super) bytes: Vec<u8>,
 }
 
 /// The path of the segment with this number.
@@ -92,7 +101,7 @@ pub(super) fn recover_beside_a_writer(folder: &Path) -> Result<Recovered, Recove
 }
 
 fn recover_segments(folder: &Path, files: &dyn Files, count: u32, writer: Writer) -> Result<Recovered, RecoveryError> {
-    let mut recovered = Recovered { index: Index::default(), append_ids: AppendIds::new(), dropped: None };
+    let mut recovered = Recovered { index: Index::default(), append_ids: AppendIds::new(), dropped: None, last: None };
     let headers = headers(folder, files, count)?;
     for header in &headers {
         recovered.index.segments.0.push(segment_of(folder, files, header)?);
@@ -182,6 +191,8 @@ struct Scan<'a> {
     /// Where the batch in hand starts, and the number of its first line.
     batch: usize,
     batch_line: u64,
+    /// Where the batch before it starts.
+    before: usize,
     pending: Vec<Pending>,
 }
 
@@ -219,8 +230,24 @@ impl<'a> Scan<'a> {
         let bytes = files.read(&path).map_err(|source| RecoveryError::File { path: path.clone(), source })?;
         let start = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| end + 1);
         let (folder, number) = (folder.to_owned(), header.segment);
-        let (offset, line, batch, batch_line, pending) = (start, 2, start, 2, Vec::new());
-        Ok(Self { folder, files, path, number, writer, header, next, bytes, offset, line, batch, batch_line, pending })
+        let (offset, line, pending) = (start, 2, Vec::new());
+        let (batch, batch_line, before) = (start, 2, start);
+        Ok(Self {
+            folder,
+            files,
+            path,
+            number,
+            writer,
+            header,
+            next,
+            bytes,
+            offset,
+            line,
+            batch,
+            batch_line,
+            before,
+            pending,
+        })
     }
 
     fn run(mut self, recovered: &mut Recovered) -> Result<(), RecoveryError> {
@@ -247,8 +274,13 @@ impl<'a> Scan<'a> {
                 read_again = Some(self.batch);
                 self.read_again()?;
             } else {
-                return self.damage(recovered, limit, problem);
+                self.damage(recovered, limit, problem)?;
+                break;
             }
+        }
+        if self.next.is_none() && self.before < self.batch {
+            let bytes = self.bytes[self.before..self.batch].to_vec();
+            recovered.last = Some(LastBatch { offset: self.before as u64, bytes });
         }
         Ok(())
     }
@@ -272,7 +304,7 @@ impl<'a> Scan<'a> {
                     self.commit(&commit, recovered)?;
                     self.offset = next;
                     self.line += 1;
-                    (self.batch, self.batch_line) = (self.offset, self.line);
+                    (self.before, self.batch, self.batch_line) = (self.batch, self.offset, self.line);
                     let segment = usize::try_from(self.number - 1).unwrap_or(0);
                     recovered.index.extend_segment(segment, next as u64);
                 }
@@ -450,7 +482,8 @@ mod tests {
         let (_folder, log) = written(3).await;
         let header = read_header(&log, &RealFiles, 1).unwrap();
         let scanned = |writer| {
-            let mut recovered = Recovered { index: Index::default(), append_ids: AppendIds::new(), dropped: None };
+            let mut recovered =
+                Recovered { index: Index::default(), append_ids: AppendIds::new(), dropped: None, last: None };
             recovered.index.segments.0.push(segment_of(&log, &RealFiles, &header).unwrap());
             let mut scan = Scan::new(&log, &RealFiles, header, None, writer).unwrap();
             let start = scan.offset;
