@@ -9,11 +9,21 @@ use crate::power_cut::Survival;
 /// The variable that asks for one step alone.
 pub const ONLY: &str = "INVENTORY_FAULTS_ONLY";
 
-/// One step of a campaign: `Changes:17:Tears`, `Reads:4:Fails`, `Power:17:Nothing`, or `Power:17:3` with the seed of what is left.
+/// One step of a campaign: `Changes:17:Tears`, `Reads:4:Fails`, `Power:17:Nothing`, `Power:17:3` with the seed of what is left, or
+/// `Forgets:17:40:3` with the sync, the step and the look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Again {
     /// An operation fails.
     Fault(Fault),
+    /// A sync fails, the process is killed, and at the next start the kernel forgets what the sync has left.
+    Forgets {
+        /// Which sync, from 1 on.
+        sync: u64,
+        /// After so many steps the process is killed.
+        steps: usize,
+        /// At which look, from 1 on, it is forgotten.
+        look: u64,
+    },
     /// The power goes.
     PowerCut {
         /// After so many steps.
@@ -41,6 +51,7 @@ impl fmt::Display for Again {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fault(Fault { aim, nth, how }) => write!(out, "{aim:?}:{nth}:{how:?}"),
+            Self::Forgets { sync, steps, look } => write!(out, "Forgets:{sync}:{steps}:{look}"),
             Self::PowerCut { steps, survival: Survival::Some(seed) } => write!(out, "Power:{steps}:{seed}"),
             Self::PowerCut { steps, survival } => write!(out, "Power:{steps}:{survival:?}"),
         }
@@ -61,6 +72,10 @@ impl FromStr for Again {
             match kind {
                 "Changes" => fault(Aim::Changes),
                 "Reads" => fault(Aim::Reads),
+                "Forgets" => {
+                    let (sync, steps) = (number.parse().ok()?, rest.parse().ok()?);
+                    Some(Self::Forgets { sync, steps, look: parts.next()?.parse().ok()? })
+                }
                 "Power" => {
                     let survival = match rest {
                         "Nothing" => Survival::Nothing,
@@ -83,12 +98,12 @@ mod tests {
 
     #[test]
     fn a_step_is_read_as_it_was_told() {
-        for text in
-            ["Changes:17:Tears", "Reads:4:Fails", "Power:17:Nothing", "Power:0:Everything", "Power:9:4294967305"]
-        {
+        for text in ["Changes:17:Tears", "Reads:4:Fails", "Power:17:Nothing", "Power:9:4294967305", "Forgets:3:40:7"] {
             assert_eq!(text.parse::<Again>().unwrap().to_string(), text);
         }
-        for text in ["", "Changes:17", "Changes:x:Tears", "Changes:17:Bends", "Power:17:", "Else:1:Fails"] {
+        for text in
+            ["", "Changes:17", "Forgets:3:40", "Changes:x:Tears", "Changes:17:Bends", "Power:17:", "Else:1:Fails"]
+        {
             assert!(text.parse::<Again>().is_err(), "{text}");
         }
     }

@@ -78,7 +78,22 @@ impl Scope {
 
     /// Every so many operations of a kind one fails.
     fn every(self, aim: Aim) -> usize {
-        if (self, aim) == (Self::Short, Aim::Reads) { 4 } else { 1 }
+        match (self, aim) {
+            (Self::Short, Aim::Reads) => 4,
+            (Self::Short, Aim::Syncs) => 3,
+            _ => 1,
+        }
+    }
+
+    /// The moments after a sync has failed at which the process is killed, and at which looks of the next start the kernel forgets.
+    fn kills_and_looks(self, sync: u64, met: usize) -> Vec<(usize, Box<dyn Iterator<Item = u64>>)> {
+        let looks = |first: u64, step: usize| -> Box<dyn Iterator<Item = u64>> { Box::new((first..).step_by(step)) };
+        match self {
+            Self::Short => vec![(met + 1 + usize_of(sync % 4), looks(1 + sync % 5, 5))],
+            Self::Long { .. } => (met + 1..met + 5).map(|steps| (steps, looks(1, 1))).collect(),
+            Self::Only(Again::Forgets { steps, look, .. }) => vec![(steps, Box::new([look].into_iter()))],
+            Self::Way(_) | Self::Only(_) => Vec::new(),
+        }
     }
 
     /// Which operations of a kind fail.
@@ -87,6 +102,7 @@ impl Scope {
         match self {
             Self::Short | Self::Long { .. } | Self::Way(_) => Box::new((every as u64..).step_by(every)),
             Self::Only(Again::Fault(fault)) if fault.aim == aim => Box::new([fault.nth].into_iter()),
+            Self::Only(Again::Forgets { sync, .. }) if aim == Aim::Syncs => Box::new([sync].into_iter()),
             Self::Only(_) => Box::new([].into_iter()),
         }
     }
@@ -96,7 +112,7 @@ impl Scope {
         match (self, aim) {
             (Self::Only(Again::Fault(fault)), _) => vec![fault.how],
             (Self::Way(how), _) => vec![how],
-            (_, Aim::Reads) => vec![How::Fails],
+            (_, Aim::Reads | Aim::Syncs) => vec![How::Fails],
             (Self::Short, Aim::Changes) => vec![How::ALL[usize_of(nth) % How::ALL.len()]],
             (_, Aim::Changes) => How::ALL.to_vec(),
         }
@@ -140,7 +156,7 @@ impl Scope {
         let next = after_next_mark(trace, met);
         let ends = [next, trace.entries.len()];
         let mut moments: Vec<usize> = match (self, fault.aim) {
-            (_, Aim::Reads) => Vec::new(),
+            (_, Aim::Reads | Aim::Syncs) => Vec::new(),
             (Self::Short, _) if fault.nth.is_multiple_of(3) => {
                 [met + 1 + usize_of(fault.nth % 7)].into_iter().chain(ends).collect()
             }
@@ -150,7 +166,7 @@ impl Scope {
                 // What was wrong may first be missed when more has been done on top of it.
                 let second = after_next_mark(trace, next);
                 let later = [second, after_next_mark(trace, second)];
-                (met..met + 8).chain(ends).chain(later).collect()
+                (met..met + 10).chain(ends).chain(later).collect()
             }
         };
         moments.retain(|steps| *steps <= trace.entries.len());
@@ -254,12 +270,75 @@ pub fn lose_power_after_a_kill(
         cut.step_to(trace.entries.len());
         cut.write_to(left.path(), survival).map_err(|error| error.to_string())?;
         let _disk = Disk::over(left.path());
-        let (after, _opened) = shown(backend, left.path())?;
-        if after.starts_with(&before) {
-            return Ok(());
-        }
-        Err(format!("after a kill {} events were shown, and then without power {} others", before.len(), after.len()))
+        still_shown(backend, left.path(), &before)
     })
+}
+
+/// Opens what the power has left, which has to have what was shown before.
+fn still_shown(backend: &dyn Backend, folder: &Path, before: &[RecordedEvent]) -> Result<(), String> {
+    let (after, _opened) = shown(backend, folder)?;
+    if after.starts_with(before) {
+        return Ok(());
+    }
+    Err(format!("after a kill {} events were shown, and then without power {} others", before.len(), after.len()))
+}
+
+/// Has the n-th sync fail, for every n (in a short campaign: every third) until the work gets through without it, and kills the process
+/// soon after; at the next start, the kernel forgets what the sync has left at the n-th look at the disk, for every n (in a short campaign:
+/// every fifth); then the power goes. Returns how many looks there were.
+///
+/// # Errors
+///
+/// What was lost, or is half there, with the sync and the look; or that the step that alone is asked for never came.
+pub fn forget_at_every_look(backend: &dyn Backend, work: &Work<'_>, scope: Scope) -> Result<u64, String> {
+    let looks = AtomicU64::new(0);
+    let nth_fails = |(): &mut (), sync: u64| {
+        let folder = new_folder();
+        let disk = Disk::over(folder.path());
+        disk.fail(Fault { aim: Aim::Syncs, nth: sync, how: How::Fails });
+        let check = work(folder.path(), &disk)?;
+        let Some(met) = disk.failed_at() else { return Ok(false) };
+        let trace = disk.trace();
+        for (steps, at) in scope.kills_and_looks(sync, met) {
+            for look in at {
+                let is_met = forgets(backend, &check, &trace, steps, look);
+                if !is_met.map_err(|problem| Again::Forgets { sync, steps, look }.told(&problem))? {
+                    break;
+                }
+                looks.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        Ok(true)
+    };
+    side_by_side(scope.places(Aim::Syncs), || (), nth_fails)?;
+    let looks = looks.into_inner();
+    scope.has_come(|step| matches!(step, Again::Forgets { .. }), looks)?;
+    Ok(looks)
+}
+
+/// Starts after a kill, and has the kernel forget at this look; whether the start had so many.
+fn forgets(backend: &dyn Backend, check: &Check<'_>, trace: &Trace, steps: usize, look: u64) -> Result<bool, String> {
+    let mut cut = PowerCut::new(trace);
+    cut.step_to(steps);
+    let killed = new_folder();
+    let disk = Disk::after_kill(&cut, killed.path()).map_err(|error| error.to_string())?;
+    disk.forget_at_look(look);
+    let (before, opened) = shown(backend, killed.path())?;
+    drop(opened);
+    if !disk.has_forgotten() {
+        return Ok(false);
+    }
+    let started = disk.trace();
+    let mut cut = PowerCut::new(&started);
+    cut.step_to(started.entries.len());
+    let marks: Vec<u64> = trace.entries[..steps.min(trace.entries.len())].iter().filter_map(mark).collect();
+    let left = new_folder();
+    cut.write_to(left.path(), Survival::Nothing).map_err(|error| error.to_string())?;
+    let _disk = Disk::over(left.path());
+    still_shown(backend, left.path(), &before)?;
+    check(left.path(), Some(&marks)).map_err(|problem| format!("power lost after the start: {problem}"))?;
+    check(killed.path(), Some(&marks)).map_err(|problem| format!("started: {problem}"))?;
+    Ok(true)
 }
 
 /// Opens a store, and has it show what is there.
@@ -293,7 +372,7 @@ fn after_next_mark(trace: &Trace, steps: usize) -> usize {
 fn mark(entry: &Entry) -> Option<u64> {
     match entry {
         Entry::Mark(number) => Some(*number),
-        Entry::Done(_) | Entry::Failed(_) => None,
+        Entry::Done(_) | Entry::Failed(_) | Entry::Forgotten => None,
     }
 }
 
@@ -354,7 +433,7 @@ fn side_by_side<N: Send, S>(
 macro_rules! campaigns {
     (
         store: $store:expr,
-        appends: more than $changes:literal changes, $reads:literal reads, $steps:literal steps,
+        appends: more than $changes:literal changes, $reads:literal reads, $steps:literal steps, $looks:literal looks,
         commands: more than $client_changes:literal changes, $client_reads:literal reads, $client_steps:literal steps,
     ) => {
         #[test]
@@ -391,6 +470,15 @@ macro_rules! campaigns {
         fn what_a_start_after_a_kill_shows_outlasts_a_power_cut() {
             let store = $store;
             $crate::campaigns!(@test lose_power_after_a_kill(&store, &$crate::appends(&store)), $steps, |_| ());
+        }
+
+        #[test]
+        fn a_start_rests_on_nothing_that_the_kernel_may_forget() {
+            let store = $store;
+            let scope = $crate::Scope::asked_for();
+            let met = $crate::forget_at_every_look(&store, &$crate::appends(&store), scope);
+            let met = met.unwrap_or_else(|problem| panic!("{problem}"));
+            assert!(scope.is_enough(met, $looks), "{met} are too few");
         }
 
         /// Planted bugs. Which of the runs, that go side by side, is the first to find one isn't said: some see it by what is shown.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
@@ -36,6 +37,8 @@ struct State {
     lasting: Option<How>,
     /// Where in the trace the fault was met.
     met_at: Option<usize>,
+    /// Looks until the kernel forgets.
+    forgets_in: Option<u64>,
     swallows: Option<OfPath>,
     /// Whether `SQLite` has `synchronous=NORMAL` here, and says FULL.
     syncs_less: bool,
@@ -129,6 +132,17 @@ impl Disk {
         self.lock().met_at
     }
 
+    /// At the n-th look from now on, the kernel drops what failed syncs have left in the cache: who looks then finds what is on the disk.
+    pub fn forget_at_look(&self, nth: u64) {
+        self.lock().forgets_in = Some(nth);
+    }
+
+    /// Whether nothing is left that would still be forgotten.
+    #[must_use]
+    pub fn has_forgotten(&self) -> bool {
+        self.lock().forgets_in.is_none()
+    }
+
     /// From now on a sync of such a file says that it is done, and does nothing.
     pub fn swallow_syncs(&self, of: impl Fn(&Path) -> bool + Send + 'static) {
         self.lock().swallows = Some(Box::new(of));
@@ -181,7 +195,14 @@ impl Disk {
     ///
     /// What `failed` makes of an injected problem, or what `look` says.
     pub fn look<T, E>(&self, look: impl FnOnce() -> Result<T, E>, failed: impl FnOnce(Problem) -> E) -> Result<T, E> {
-        let verdict = self.lock().verdict(Aim::Reads, None);
+        let verdict = {
+            let mut state = self.lock();
+            state.forgets_in = state.forgets_in.map(|left| left.saturating_sub(1));
+            if state.forgets_in == Some(0) {
+                self.forget(&mut state);
+            }
+            state.verdict(Aim::Reads, None)
+        };
         match verdict {
             Verdict::Done => look(),
             Verdict::Fails(problem) | Verdict::Tears(problem) | Verdict::Lies(problem) => Err(failed(problem)),
@@ -235,6 +256,17 @@ impl Disk {
         self.lock().trace.entries.push(Entry::Done(Change::SyncFolder { path }));
     }
 
+    fn forget(&self, state: &mut State) {
+        state.forgets_in = None;
+        let mut cut = PowerCut::new(&state.trace);
+        cut.step_to(state.trace.entries.len());
+        for (path, offset, bytes) in cut.forgettable() {
+            let file = fs::OpenOptions::new().write(true).open(self.folder.join(path)).expect("a file that is there");
+            file.write_all_at(&bytes, offset as u64).expect("the file can be written");
+        }
+        state.trace.entries.push(Entry::Forgotten);
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
@@ -243,7 +275,9 @@ impl Disk {
 impl State {
     /// Counts an operation, and says what becomes of it.
     fn verdict(&mut self, aim: Aim, change: Option<&Change>) -> Verdict {
-        let fault = self.fault.filter(|fault| fault.aim == aim && self.left > 0);
+        let is_sync = matches!(change, Some(Change::Sync { .. }));
+        let is_aimed_at = |fault: &Fault| fault.aim == aim || fault.aim == Aim::Syncs && is_sync;
+        let fault = self.fault.filter(|fault| is_aimed_at(fault) && self.left > 0);
         if fault.is_some() {
             self.left -= 1;
         }

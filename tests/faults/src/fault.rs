@@ -5,6 +5,8 @@
 pub enum Aim {
     /// Whatever changes something: creating, opening, writing, cutting, syncing, renaming and removing files, and syncing folders.
     Changes,
+    /// Syncs of files alone.
+    Syncs,
     /// Whatever only looks: reading, and asking for a length.
     Reads,
 }

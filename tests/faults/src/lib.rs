@@ -25,7 +25,9 @@ pub mod vfs;
 
 pub use again::Again;
 pub use appends::appends;
-pub use campaign::{Scope, fail_every_change, fail_every_read, lose_power_after_a_kill, lose_power_everywhere};
+pub use campaign::{
+    Scope, fail_every_change, fail_every_read, forget_at_every_look, lose_power_after_a_kill, lose_power_everywhere,
+};
 pub use commands::commands;
 pub use disk::Disk;
 pub use fault::{Aim, Fault, How, Problem};

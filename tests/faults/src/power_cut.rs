@@ -7,7 +7,8 @@
 //!   never half written, and never touched by a write beside it.
 //! - A file's length likewise; a cut is there as a whole or not at all.
 //! - A sync that fails leaves its pages clean: a later sync that succeeds doesn't bring them to the disk, unless they are written
-//!   again. They may have got there all the same.
+//!   again. They may have got there all the same. The kernel may drop them at any time, where a test has it do so; who reads then finds
+//!   what is on the disk.
 //! - Names in a folder get to the disk in their order, with the folder's next sync or before; a file whose name didn't is lost, and so
 //!   is all below such a folder. The data of a file don't wait for its name, nor its name for the data.
 //!
@@ -121,6 +122,7 @@ impl<'a> PowerCut<'a> {
         match entry {
             Entry::Done(change) => self.done(change),
             Entry::Failed(Change::Sync { file }) => self.file(*file).sync_failed(),
+            Entry::Forgotten => self.files.values_mut().for_each(File::forget),
             Entry::Failed(_) | Entry::Mark(_) => (),
         }
         Some(entry)
@@ -200,6 +202,20 @@ impl<'a> PowerCut<'a> {
         }
     }
 
+    /// What files have in the cache of what failed syncs have left, and have on the disk in its place, by name: where it begins, and its bytes.
+    pub(crate) fn forgettable(&self) -> Vec<(PathBuf, usize, Vec<u8>)> {
+        let mut all = Vec::new();
+        for (path, id) in self.names() {
+            let Some(file) = self.files.get(&id) else { continue };
+            for number in file.forgettable() {
+                let mut bytes = page(&file.disk, number);
+                bytes.truncate(file.cache.len() - number * PAGE); // How long it is isn't forgotten.
+                all.push((path.clone(), number * PAGE, bytes));
+            }
+        }
+        all
+    }
+
     fn done(&mut self, change: &Change) {
         match change {
             Change::Create { path, file, length } => {
@@ -238,6 +254,24 @@ impl<'a> PowerCut<'a> {
 }
 
 impl File {
+    /// The pages that are clean, and not on the disk for sure.
+    fn forgettable(&self) -> Vec<usize> {
+        let is_there = |number: usize| number * PAGE < self.cache.len();
+        self.pages
+            .iter()
+            .filter(|(number, page)| !page.is_dirty && is_there(**number))
+            .map(|(number, _)| *number)
+            .collect()
+    }
+
+    fn forget(&mut self) {
+        for number in self.forgettable() {
+            let (from, to) = (number * PAGE, ((number + 1) * PAGE).min(self.cache.len()));
+            self.cache[from..to].copy_from_slice(&page(&self.disk, number)[..to - from]);
+            self.pages.remove(&number);
+        }
+    }
+
     fn write(&mut self, offset: usize, bytes: &[u8]) {
         let end = offset + bytes.len();
         if end > self.cache.len() {
@@ -410,6 +444,22 @@ mod tests {
         let mut cut = PowerCut::new(&trace);
         cut.step_to(9);
         assert_eq!(text(&cut, Survival::Nothing).unwrap(), "newer", "it was written again");
+    }
+
+    #[test]
+    fn what_a_failed_sync_has_left_may_be_forgotten_and_nothing_else() {
+        let failed = Entry::Failed(Change::Sync { file: FILE });
+        let mut trace = trace(&[create(), write(0, &[b'o'; 2 * PAGE]), sync(), folder(), write(0, b"lost")]);
+        trace.entries.extend([failed, Entry::Done(write(PAGE as u64, b"dirty"))]);
+        let mut cut = PowerCut::new(&trace);
+        cut.step_to(7);
+        assert_eq!(cut.forgettable(), [(PathBuf::from("f"), 0, vec![b'o'; PAGE])]);
+        trace.entries.push(Entry::Forgotten);
+        let mut cut = PowerCut::new(&trace);
+        cut.step_to(8);
+        assert_eq!(cut.forgettable(), []);
+        let seen = text(&cut, Survival::Everything).unwrap();
+        assert_eq!((&seen[..5], &seen[PAGE..PAGE + 5]), ("ooooo", "dirty"));
     }
 
     #[test]

@@ -88,6 +88,8 @@ pub enum Entry {
     Done(Change),
     /// It failed. What a torn write has written all the same was done before, in an entry of its own.
     Failed(Change),
+    /// What failed syncs have left in the cache was dropped from it, and who reads finds what is on the disk.
+    Forgotten,
     /// The test has reached this point of its own.
     Mark(u64),
 }

@@ -14,7 +14,7 @@ use crate::files::on_disk::DiskFiles;
 
 inventory_faults::campaigns! {
     store: Journals,
-    appends: more than 60 changes, 60 reads, 60 steps,
+    appends: more than 60 changes, 60 reads, 60 steps, 20 looks,
     commands: more than 30 changes, 30 reads, 50 steps,
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use inventory_application::testing::ManualClock;
 use inventory_faults::{
     Again, Aim, Backend, Change, Disk, Entry, Fault, How, Opened, ReaderBeside, Scope, Trace, appends, commands,
-    fail_every_change, lose_power_after_a_kill, lose_power_everywhere, vfs,
+    fail_every_change, forget_at_every_look, lose_power_after_a_kill, lose_power_everywhere, vfs,
 };
 
 use super::*;
@@ -14,7 +14,7 @@ use crate::files::on_disk::DiskFiles;
 
 inventory_faults::campaigns! {
     store: Sqlite::installed(),
-    appends: more than 100 changes, 100 reads, 200 steps,
+    appends: more than 100 changes, 100 reads, 200 steps, 20 looks,
     commands: more than 50 changes, 50 reads, 100 steps,
 }
 
@@ -38,6 +38,24 @@ fn a_start_that_trusts_a_sync_after_a_failed_one_is_seen_to_lose_the_file() {
     let lost = (1..100).find_map(|nth| fail_every_change(&commands(&store), only(nth)).err());
     let lost = lost.expect("it is seen");
     assert!(lost.contains("power lost") && lost.contains("can't be opened"), "{lost}");
+}
+
+/// A planted bug: a start trusts that the name of the write-ahead log is on the disk, as `SQLite` does where the sync of the folder fails.
+#[test]
+fn a_start_that_trusts_a_name_is_seen_to_lose_what_it_acknowledged() {
+    let store = Sqlite { past_the_disk: Path::is_dir, ..Sqlite::installed() };
+    let only = |nth| Scope::Only(Again::Fault(Fault { aim: Aim::Changes, nth, how: How::Fails }));
+    let lost = (1..40).find_map(|nth| fail_every_change(&appends(&store), only(nth)).err());
+    let lost = lost.expect("it is seen");
+    assert!(lost.contains("was acknowledged, and 0 of"), "{lost}");
+}
+
+/// A planted bug: what a failed sync has left of the write-ahead log isn't written again at a start.
+#[test]
+fn a_start_that_rests_on_what_the_kernel_may_forget_is_seen() {
+    let store = Sqlite { past_the_disk: |path| path.ends_with("events.db-wal"), ..Sqlite::installed() };
+    let lost = forget_at_every_look(&store, &appends(&store), Scope::Short).unwrap_err();
+    assert!(is_loss(&lost), "{lost}");
 }
 
 /// What was acknowledged is gone, or so much that the file is none any more.
