@@ -1,10 +1,12 @@
 //! A folder that one process owns at a time.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+
+use crate::files::{Files, RealFiles, missing_folders};
 
 /// The file whose lock says that the folder has an owner.
 const LOCK_FILE: &str = "inventory.lock";
@@ -39,8 +41,12 @@ impl DataFolder {
     ///
     /// [`DataFolderError`] when another process has it or the system refuses it.
     pub fn open(path: &Path) -> Result<Self, DataFolderError> {
+        Self::open_with(path, &RealFiles)
+    }
+
+    fn open_with(path: &Path, files: &dyn Files) -> Result<Self, DataFolderError> {
         let unusable = |source| DataFolderError::Unusable { path: path.to_owned(), source };
-        create(path).map_err(unusable)?;
+        create(path, files).map_err(unusable)?;
         let lock =
             File::options().create(true).truncate(false).write(true).open(path.join(LOCK_FILE)).map_err(unusable)?;
         match lock.try_lock() {
@@ -58,19 +64,64 @@ impl DataFolder {
 }
 
 /// Makes the folder and those above it that are missing, so that they outlast a power cut.
-fn create(path: &Path) -> io::Result<()> {
-    let missing: Vec<_> = path.ancestors().take_while(|folder| !folder.exists()).collect();
-    fs::create_dir_all(path)?;
+fn create(path: &Path, files: &dyn Files) -> io::Result<()> {
+    if path.join(LOCK_FILE).exists() {
+        return Ok(()); // It was made after all of this was done.
+    }
+    let missing = missing_folders(path);
+    // Who has made the last one that is there may have been killed before its name was on the disk, or its sync may have failed.
+    if let Some(there) = path.ancestors().nth(missing.len()).filter(|there| !there.as_os_str().is_empty()) {
+        match files.sync_folder(parent_of(there)) {
+            // Then it is none that this program has made: of a mounted file system, or of somebody who has closed it to others.
+            Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput) => (),
+            synced => synced?,
+        }
+    }
     for folder in missing {
-        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
-        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+        files.make_folder(folder)?;
+        files.sync_folder(parent_of(folder))?;
     }
     Ok(())
 }
 
+fn parent_of(folder: &Path) -> &Path {
+    folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 mod tests {
+    use inventory_faults::{Aim, Disk, Fault, How, PowerCut, Survival};
+
     use super::*;
+    use crate::files::on_disk::DiskFiles;
+
+    #[test]
+    fn a_folder_that_is_used_outlasts_a_power_cut_whatever_has_failed_before() {
+        let mut failures = 0;
+        for nth in 1.. {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::create_dir(folder.path().join("there")).unwrap();
+            let disk = Disk::over(folder.path());
+            let files = DiskFiles::new(disk.clone());
+            let path = folder.path().join("there/above/data");
+            disk.fail(Fault { aim: Aim::Changes, nth, how: How::Fails });
+            failures += usize::from(DataFolder::open_with(&path, &files).is_err());
+            if !disk.has_failed() {
+                break;
+            }
+            disk.heal();
+            let _owned = DataFolder::open_with(&path, &files).unwrap();
+            files.create(&path.join("events.db"), 0).unwrap();
+            files.sync_folder(&path).unwrap();
+            let trace = disk.trace();
+            let mut cut = PowerCut::new(&trace);
+            cut.step_to(trace.entries.len());
+            let left: Vec<PathBuf> = cut.left(Survival::Nothing).into_iter().map(|(path, _)| path).collect();
+            assert_eq!(left, [Path::new("there/above/data/events.db")], "where change {nth} failed");
+        }
+        assert_eq!(failures, 5, "two folders, the sync of each name, and that of what was there");
+    }
 
     #[test]
     fn a_folder_has_one_owner_at_a_time() {

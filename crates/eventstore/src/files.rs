@@ -28,8 +28,8 @@ pub(crate) trait Files: Send + Sync {
     /// The names in a folder.
     fn names(&self, path: &Path) -> io::Result<Vec<OsString>>;
 
-    /// Makes a folder, and those above it.
-    fn make_folders(&self, path: &Path) -> io::Result<()>;
+    /// Makes a folder, where it isn't there.
+    fn make_folder(&self, path: &Path) -> io::Result<()>;
 
     /// Gives a file its final name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
@@ -54,6 +54,14 @@ pub(crate) trait ReadFile: Send + Sync {
 
     /// How many bytes it has.
     fn length(&self) -> io::Result<u64>;
+}
+
+/// The folders of a path that are missing, from the top.
+pub(crate) fn missing_folders(path: &Path) -> Vec<&Path> {
+    let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let mut missing: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
+    missing.reverse();
+    missing
 }
 
 /// The file system itself.
@@ -82,8 +90,11 @@ impl Files for RealFiles {
         fs::read_dir(path)?.map(|entry| Ok(entry?.file_name())).collect()
     }
 
-    fn make_folders(&self, path: &Path) -> io::Result<()> {
-        fs::create_dir_all(path)
+    fn make_folder(&self, path: &Path) -> io::Result<()> {
+        match fs::create_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            made => made,
+        }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

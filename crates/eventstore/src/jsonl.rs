@@ -47,7 +47,7 @@ use self::snapshots::Snapshots;
 use self::stream_files::StreamFiles;
 use self::writer::Job;
 use crate::data_folder::DataFolder;
-use crate::files::{Files, RealFiles};
+use crate::files::{Files, RealFiles, missing_folders};
 use crate::lost_events::{LostEvents, Seen};
 
 pub use self::recovery::{DroppedBatch, RecoveryError};
@@ -128,7 +128,7 @@ impl JsonlEventStore {
         for seen in seen.into_iter().chain(&written) {
             seen.check(&log, recovered.index.head)?;
         }
-        files.make_folders(&log)?;
+        missing_folders(&log).into_iter().try_for_each(|folder| files.make_folder(folder))?;
         files.sync_folder(&events)?;
         files.sync_folder(&folder.file(""))?; // The folder itself has to outlast a power cut, too.
         let dropped = recovered.dropped.clone();

@@ -67,12 +67,8 @@ impl Files for DiskFiles {
         self.disk.look(|| RealFiles.names(path), failed)
     }
 
-    fn make_folders(&self, path: &Path) -> io::Result<()> {
-        let missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
-        for folder in missing.into_iter().rev() {
-            self.change(Change::MakeFolder { path: self.below(folder) }, || std::fs::create_dir(folder))?;
-        }
-        Ok(())
+    fn make_folder(&self, path: &Path) -> io::Result<()> {
+        self.change(Change::MakeFolder { path: self.below(path) }, || RealFiles.make_folder(path))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::event_file::SnapshotPlace;
-use crate::files::Files;
+use crate::files::{Files, missing_folders};
 use crate::state_codec::{decode_state, encode_state, fingerprint};
 
 /// The snapshots of one folder.
@@ -51,7 +51,7 @@ struct Front {
 impl Snapshots {
     /// The snapshots in `folder`, which is made if it isn't there.
     pub(super) fn open(folder: PathBuf, files: Arc<dyn Files>, closed_remembered: usize) -> io::Result<Self> {
-        files.make_folders(&folder)?;
+        missing_folders(&folder).into_iter().try_for_each(|folder| files.make_folder(folder))?;
         Self::read_only(folder, files, closed_remembered)
     }
 
