@@ -3,17 +3,22 @@
 
 use std::path::Path;
 
+use inventory_application::EventId;
+use inventory_application::ports::{AppendGroup, AppendOutcome, ExpectedVersion, Metadata, NewEvent, StreamAppend};
 use inventory_application::testing::ManualClock;
+use inventory_domain::inventory::Event;
+use inventory_domain::{ProductId, Quantity, Reason, StockId, StoreId, Timestamp};
 use inventory_faults::{
-    Backend, Change, Disk, Entry, Opened, ReaderBeside, Scope, Trace, appends, lose_power_after_a_kill,
-    lose_power_everywhere,
+    Aim, Backend, Change, Disk, Entry, Fault, How, Opened, PowerCut, ReaderBeside, Scope, Survival, Trace, appends,
+    lose_power_after_a_kill, lose_power_everywhere,
 };
+use uuid::Uuid;
 
 use super::*;
 use crate::files::on_disk::DiskFiles;
 
 inventory_faults::campaigns! {
-    store: Journals,
+    store: Journals::SMALL,
     appends: more than 60 changes, 60 reads, 60 steps, 20 looks,
     commands: more than 30 changes, 30 reads, 50 steps,
 }
@@ -22,7 +27,7 @@ inventory_faults::campaigns! {
 #[test]
 fn a_journal_whose_syncs_do_nothing_is_seen_to_lose_what_it_acknowledged() {
     let plant = |disk: &Disk| disk.swallow_syncs(|path| path.starts_with("events/log"));
-    let lost = lose_power_everywhere(&appends(&Journals), Scope::Short, plant).unwrap_err();
+    let lost = lose_power_everywhere(&appends(&Journals::SMALL), Scope::Short, plant).unwrap_err();
     assert!(lost.contains("was acknowledged, and 0 of") || lost.contains("can't be opened"), "{lost}");
 }
 
@@ -31,19 +36,87 @@ fn a_journal_whose_syncs_do_nothing_is_seen_to_lose_what_it_acknowledged() {
 fn a_start_after_a_kill_that_syncs_nothing_is_seen_to_lose_what_it_has_shown() {
     let plant = |disk: &Disk| disk.swallow_syncs(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
     let every_step = Scope::Long { seeds: 0 };
-    let lost = lose_power_after_a_kill(&Journals, &appends(&Journals), every_step, plant).unwrap_err();
+    let lost = lose_power_after_a_kill(&Journals::SMALL, &appends(&Journals::SMALL), every_step, plant).unwrap_err();
     assert!(lost.contains("events were shown, and then without power"), "{lost}");
 }
 
-/// A store of small segments on the disk below it.
-struct Journals;
+/// A batch was torn, and a sync of the start that drops it fails; then the log goes on, soon in another segment.
+#[test]
+fn what_is_left_of_a_dropped_batch_is_never_in_the_way() {
+    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(0)));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let journals = Journals { segment_bytes: 16_000 };
+    let (mut failed, mut starts) = (0, 0);
+    for nth in 1.. {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Disk::over(folder.path());
+        let opened = journals.open(folder.path(), &clock).unwrap();
+        append(&runtime, &opened, 0..1);
+        drop(opened);
+        let path = folder.path().join("events/log/00000001.jsonl");
+        let end = std::fs::read(&path).unwrap().iter().rposition(|byte| *byte != 0).unwrap() + 1;
+        let torn = DiskFiles::new(disk.clone()).open(&path).unwrap();
+        torn.write_all_at(&[b'x'; 14_000], end as u64).unwrap();
+        torn.sync().unwrap();
+        disk.fail(Fault { aim: Aim::Syncs, nth, how: How::Fails });
+        failed += usize::from(journals.open(folder.path(), &clock).is_err());
+        if !disk.has_failed() {
+            break;
+        }
+        disk.heal();
+        let opened = journals.open(folder.path(), &clock).unwrap();
+        append(&runtime, &opened, 1..2);
+        append(&runtime, &opened, 2..40); // Doesn't fit any more.
+        drop(opened);
+        let trace = disk.trace();
+        let mut cut = PowerCut::new(&trace);
+        cut.step_to(trace.entries.len());
+        for survival in [Survival::Nothing, Survival::Everything, Survival::Some(nth)] {
+            let left = tempfile::tempdir().unwrap();
+            cut.write_to(left.path(), survival).unwrap();
+            let _disk = Disk::over(left.path());
+            let opened = journals.open(left.path(), &clock);
+            let opened = opened.unwrap_or_else(|problem| panic!("sync {nth} failed, {survival:?} is left: {problem}"));
+            append(&runtime, &opened, 40..41); // At the version that all of them come to.
+            starts += 1;
+        }
+    }
+    assert!(failed >= 2 && starts > 3 * failed, "{failed} starts were refused, {starts} went well");
+}
+
+/// Appends the events of these versions to one stream, in one batch.
+fn append(runtime: &tokio::runtime::Runtime, opened: &Opened, versions: std::ops::Range<u64>) {
+    let reason = Reason::new(&"x".repeat(400)).unwrap();
+    let added = |_| Event::StockAdded { quantity: Quantity::new(1).unwrap(), reason: reason.clone() }.into();
+    let stock_id = StockId { product_id: ProductId::from_u128(1), store_id: StoreId::from_u128(1) };
+    let streams = vec![StreamAppend {
+        stream: StreamId::Inventory(stock_id),
+        expected: ExpectedVersion::of(versions.start),
+        events: versions.map(|version| NewEvent { event_id: EventId(Uuid::nil()), event: added(version) }).collect(),
+    }];
+    let metadata = Arc::new(Metadata::default());
+    let group = AppendGroup { key: None, streams, recorded_at: Timestamp::from_millis(0), metadata };
+    let outcomes = runtime.block_on(opened.events.append(Arc::new(vec![group]))).unwrap();
+    assert!(matches!(outcomes[..], [AppendOutcome::Appended { .. }]), "{outcomes:?}");
+}
+
+/// A store on the disk below it.
+struct Journals {
+    segment_bytes: u64,
+}
+
+impl Journals {
+    /// Batches often go on in another segment.
+    const SMALL: Self = Self { segment_bytes: 3_000 };
+}
 
 impl Backend for Journals {
     fn open(&self, folder: &Path, clock: &Arc<ManualClock>) -> Result<Opened, String> {
         let (disk, _) = Disk::of(&folder.canonicalize().unwrap()).expect("a disk");
         let data = Arc::new(DataFolder::open(folder).map_err(|error| error.to_string())?);
+        let segment_bytes = self.segment_bytes;
         let settings =
-            JsonlSettings { segment_bytes: 3_000, stream_files: false, repair_pause_ms: 2, ..JsonlSettings::default() };
+            JsonlSettings { segment_bytes, stream_files: false, repair_pause_ms: 2, ..JsonlSettings::default() };
         let store = JsonlEventStore::open_with(data, &settings, clock.clone(), None, Arc::new(DiskFiles::new(disk)));
         let store = store.map_err(|error| error.to_string())?;
         let poisoned = Arc::clone(&store);

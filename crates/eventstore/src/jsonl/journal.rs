@@ -28,9 +28,6 @@ const HEADER_BYTES_MAX: u64 = 512;
 /// A segment's number and an offset have at most so many digits.
 const PLACE_DIGITS_MAX: u64 = 20;
 
-/// Zeros are written so many at a time, where a dropped batch stood.
-static ZEROS: [u8; 65_536] = [0; 65_536];
-
 /// The journal's end, and all that appending needs to know.
 pub(super) struct Journal {
     folder: PathBuf,
@@ -72,7 +69,8 @@ struct Added {
 }
 
 impl Journal {
-    /// Goes on where the scan has ended; where a batch was dropped, zeros are put in its place first.
+    /// Goes on where the scan has ended; where a batch was dropped, in a new segment, and what is left of it is where it was. If zeros were
+    /// written over it, and their sync failed, nobody would know that they aren't on the disk.
     pub(super) fn open(
         folder: &Path,
         files: Arc<dyn Files>,
@@ -112,20 +110,13 @@ impl Journal {
                 file.write_all_at(&last.bytes, last.offset)?;
             }
             file.sync()?;
-            if let Some(dropped) = dropped {
-                let end = dropped.offset + dropped.bytes;
-                let mut offset = dropped.offset;
-                while offset < end {
-                    let count = usize::try_from(end - offset).unwrap_or(ZEROS.len()).min(ZEROS.len());
-                    file.write_all_at(&ZEROS[..count], offset)?;
-                    offset += count as u64;
-                }
-                file.sync()?;
-            }
             let bytes = journal.files.open_to_read(&path)?.length()?;
             journal.open = Some(OpenSegment { file, bytes });
             if let Some((previous, end)) = before {
                 journal.mark_continued(previous, end)?; // The machine may have stopped before it was there.
+            }
+            if dropped.is_some() {
+                journal.start_segment(segment_bytes, true)?;
             }
         }
         Ok((journal, index))
