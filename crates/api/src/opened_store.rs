@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use inventory_application::Position;
 use inventory_application::ports::{Clock, EventHistory, EventLog, EventStore};
 use inventory_eventstore::{
-    DataFolder, DroppedBatch, EventStoreFiles, JsonlEventStore, JsonlOpenError, JsonlSettings, LostEvents, OpenError,
-    Seen, SqliteEventStore, SqliteSettings,
+    DataFolder, DroppedBatch, EventStoreFiles, JsonlEventStore, JsonlOpenError, JsonlSettings, OpenError, Seen,
+    SqliteEventStore, SqliteSettings,
 };
 use thiserror::Error;
 use tokio::sync::watch;
@@ -53,9 +52,6 @@ pub enum OpenStoreError {
     /// The journal can't be used.
     #[error(transparent)]
     Jsonl(#[from] JsonlOpenError),
-    /// The log lacks events that were acknowledged.
-    #[error(transparent)]
-    LostEvents(#[from] LostEvents),
     /// The data folder has another store's files.
     #[error("the data folder has an event store of kind {there}, and event_store.kind is {wanted}")]
     OtherKind {
@@ -95,16 +91,7 @@ pub fn open_store(
     }
     match settings.event_store.kind {
         EventStoreKind::Sqlite => {
-            if let Some(seen) = seen {
-                let path = wanted.path_in(&settings.data.dir);
-                let there = wanted.open(&settings.data.dir, settings.command_loop.closed_reservations_remembered);
-                match there {
-                    Ok(there) => seen.check(&path, there.head())?,
-                    Err(_) if !path.exists() => seen.check(&path, Position::START)?,
-                    Err(_) => (), // Opening it for good says why.
-                }
-            }
-            let store = SqliteEventStore::open(folder, &sqlite_settings(settings), clock)?;
+            let store = SqliteEventStore::open_as_seen(folder, &sqlite_settings(settings), clock, seen)?;
             let (events, log, history) = (Arc::clone(&store) as _, Arc::clone(&store) as _, Arc::clone(&store) as _);
             Ok(OpenedStore { events, log, history, control: store, dropped: None })
         }

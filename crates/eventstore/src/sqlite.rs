@@ -43,6 +43,7 @@ use self::snapshots::EncodedSnapshot;
 use self::writer::{Job, Writer};
 use crate::data_folder::DataFolder;
 use crate::files::{Files, RealFiles, WriteFile};
+use crate::lost_events::Seen;
 
 pub use self::schema::OpenError;
 pub use self::settings::SqliteSettings;
@@ -78,17 +79,32 @@ impl SqliteEventStore {
         settings: &SqliteSettings,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, OpenError> {
-        Self::open_with(folder, settings, clock, Arc::new(RealFiles))
+        Self::open_as_seen(folder, settings, clock, None)
+    }
+
+    /// Opens the store as [`SqliteEventStore::open`] does, unless it lacks events that were `seen`; then nothing is changed.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] when the file can't be used, or events are lost.
+    pub fn open_as_seen(
+        folder: Arc<DataFolder>,
+        settings: &SqliteSettings,
+        clock: Arc<dyn Clock>,
+        seen: Option<&Seen>,
+    ) -> Result<Arc<Self>, OpenError> {
+        Self::open_with(folder, settings, clock, seen, Arc::new(RealFiles))
     }
 
     fn open_with(
         folder: Arc<DataFolder>,
         settings: &SqliteSettings,
         clock: Arc<dyn Clock>,
+        seen: Option<&Seen>,
         files: Arc<dyn Files>,
     ) -> Result<Arc<Self>, OpenError> {
         let path = folder.file(FILE);
-        let writer = Writer::open(&path, settings, clock, files)?;
+        let writer = Writer::open(&path, settings, clock, files, seen)?;
         let (file, failure) = (writer.file(), writer.failure());
         let (announce, appended) = watch::channel(writer.head());
         let is_poisoned = Arc::new(AtomicBool::new(false));

@@ -4,9 +4,10 @@
 use std::path::Path;
 
 use inventory_application::testing::ManualClock;
+use inventory_domain::Timestamp;
 use inventory_faults::{
-    Again, Aim, Backend, Change, Disk, Entry, Fault, How, Opened, ReaderBeside, Scope, Trace, appends, commands,
-    fail_every_change, forget_at_every_look, lose_power_after_a_kill, lose_power_everywhere, vfs,
+    Again, Aim, Backend, Change, Disk, Entry, Fault, How, Opened, PowerCut, ReaderBeside, Scope, Trace, appends,
+    commands, fail_every_change, forget_at_every_look, lose_power_after_a_kill, lose_power_everywhere, vfs,
 };
 
 use super::*;
@@ -58,6 +59,43 @@ fn a_start_that_rests_on_what_the_kernel_may_forget_is_seen() {
     assert!(is_loss(&lost), "{lost}");
 }
 
+#[test]
+fn a_log_that_lacks_what_was_seen_is_left_as_it_is_whatever_read_fails() {
+    let store = Sqlite::installed();
+    let worked = tempfile::tempdir().unwrap();
+    let disk = Disk::over(worked.path());
+    drop(appends(&store)(worked.path(), &disk).unwrap());
+    let trace = disk.trace();
+    let mut cut = PowerCut::new(&trace);
+    cut.step_to(trace.entries.len() / 2);
+    let seen = Seen { by: "read_models.db".into(), position: Position(1_000_000) };
+    let mut failed = 0;
+    for nth in 1.. {
+        let killed = tempfile::tempdir().unwrap();
+        let disk = Disk::after_kill(&cut, killed.path()).unwrap();
+        let files = || [FILE, "events.db-wal"].map(|name| std::fs::read(killed.path().join(name)).unwrap());
+        let before = files();
+        assert!(before.iter().all(|bytes| !bytes.is_empty()), "there is a log");
+        disk.fail(Fault { aim: Aim::Reads, nth, how: How::Fails });
+        let folder = Arc::new(DataFolder::open(killed.path()).unwrap());
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(0)));
+        let opened = SqliteEventStore::open_with(
+            folder,
+            &store.settings,
+            clock,
+            Some(&seen),
+            Arc::new(DiskFiles::new(disk.clone())),
+        );
+        assert!(matches!(opened, Err(OpenError::LostEvents(_))), "read {nth} failed");
+        assert!(files() == before, "read {nth} failed, and something was changed");
+        if !disk.has_failed() {
+            break;
+        }
+        failed += 1;
+    }
+    assert!(failed > 5, "{failed} reads are too few");
+}
+
 /// What was acknowledged is gone, or so much that the file is none any more.
 fn is_loss(problem: &str) -> bool {
     problem.contains("was acknowledged, and 0 of") || problem.contains("can't be opened")
@@ -107,7 +145,7 @@ impl Backend for Sqlite {
         let (disk, _) = Disk::of(&folder.canonicalize().unwrap()).expect("a disk");
         let folder = Arc::new(DataFolder::open(folder).map_err(|error| error.to_string())?);
         let files = DiskFiles { disk, past_the_disk: self.past_the_disk };
-        let store = SqliteEventStore::open_with(folder, &self.settings, clock.clone(), Arc::new(files));
+        let store = SqliteEventStore::open_with(folder, &self.settings, clock.clone(), None, Arc::new(files));
         let store = store.map_err(|error| error.to_string())?;
         let poisoned = Arc::clone(&store);
         let is_poisoned = Arc::new(move || poisoned.is_poisoned());

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use inventory_application::StreamId;
+use inventory_application::{Position, StreamId};
 use inventory_domain::{OrderId, ProductId, StockId, StoreId, TransferId};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::write_ahead_log::{path_of, refuse_emptied, remember_pages};
 use super::{SqliteSettings, append_ids, snapshots};
+use crate::lost_events::{LostEvents, Seen};
 
 /// Marks the file as ours ("INVE").
 const APPLICATION_ID: i32 = 0x494e_5645;
@@ -113,6 +114,9 @@ pub enum OpenError {
     #[error("{log} has changed since it was opened: after a sync that failed, the system has dropped what wasn't on the disk. Close every \
         other program that has the file open, and start again", log = .0.display())]
     LogChanged(PathBuf),
+    /// The log lacks events that were acknowledged.
+    #[error(transparent)]
+    LostEvents(#[from] LostEvents),
     /// A PRAGMA did not take.
     #[error("{name} is {actual}, it has to be {expected}")]
     Pragma {
@@ -140,9 +144,16 @@ impl OpenError {
     }
 }
 
-/// A connection that may write, on tables that are there.
-pub(super) fn open_writer(path: &Path, settings: &SqliteSettings) -> Result<Connection, OpenError> {
+/// A connection that may write, on tables that are there; where the log lacks events that were `seen`, nothing is changed.
+pub(super) fn open_writer(
+    path: &Path,
+    settings: &SqliteSettings,
+    seen: Option<&Seen>,
+) -> Result<Connection, OpenError> {
     refuse_emptied(path)?;
+    if let Some(seen) = seen.filter(|_| !path.exists()) {
+        seen.check(path, Position::START)?;
+    }
     let connection = Connection::open(path)?;
     leave_log_on_close(&connection)?;
     connection.busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS))?;
@@ -159,6 +170,11 @@ pub(super) fn open_writer(path: &Path, settings: &SqliteSettings) -> Result<Conn
         (APPLICATION_ID, newer) => return Err(OpenError::Newer(newer)),
         (foreign, _) => return Err(OpenError::Foreign(foreign)),
     };
+    if let Some(seen) = seen {
+        let read_head = || connection.query_row("SELECT coalesce(max(position), 0) FROM events", [], |row| row.get(0));
+        let head: i64 = if objects == 0 { 0 } else { read_head()? };
+        seen.check(path, Position(head.cast_unsigned()))?;
+    }
     set(&connection, settings)?;
     if !missing.is_empty() {
         change(&connection, missing)?;

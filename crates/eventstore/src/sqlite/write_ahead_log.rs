@@ -18,6 +18,9 @@ const HEADER_BYTES: usize = 32;
 /// What a page in the log begins with.
 const FRAME_HEADER_BYTES: usize = 24;
 
+/// How many pages are written again at a time.
+const FRAMES_AT_A_TIME: usize = 16;
+
 /// What the log begins with where its checksums are of words with the highest byte first; one less where they aren't.
 const BIG_ENDIAN: u32 = 0x377f_0683;
 
@@ -130,12 +133,14 @@ fn write_over_itself(read: &dyn ReadFile, write: &dyn WriteFile, frames: u64) ->
     let mut checksum = Checksum::of(&header)?;
     write.write_all_at(&header, 0)?;
     let page_bytes = usize::try_from(number_at(&header, 8)).map_err(io::Error::other)?;
-    let mut frame = vec![0; FRAME_HEADER_BYTES + page_bytes];
-    for number in 0..frames {
-        let offset = start_of(number, page_bytes);
-        read.read_exact_at(&mut frame, offset)?;
-        checksum.go_on(&frame)?;
-        write.write_all_at(&frame, offset)?;
+    let mut some = Vec::new();
+    for first in (0..frames).step_by(FRAMES_AT_A_TIME) {
+        let (from, to) =
+            (start_of(first, page_bytes), start_of(frames.min(first + FRAMES_AT_A_TIME as u64), page_bytes));
+        some.resize(usize::try_from(to - from).map_err(io::Error::other)?, 0);
+        read.read_exact_at(&mut some, from)?;
+        some.chunks_exact(FRAME_HEADER_BYTES + page_bytes).try_for_each(|frame| checksum.go_on(frame))?;
+        write.write_all_at(&some, from)?;
     }
     write.sync()?;
     Ok(page_bytes)

@@ -20,6 +20,7 @@ use super::snapshots::EncodedSnapshot;
 use super::write_ahead_log::{pages_after_commit, write_again};
 use super::{SqliteSettings, snapshots};
 use crate::files::{Files, WriteFile};
+use crate::lost_events::Seen;
 
 /// What the thread is asked to do.
 pub(super) enum Job {
@@ -72,10 +73,11 @@ impl Writer {
         settings: &SqliteSettings,
         clock: Arc<dyn Clock>,
         files: Arc<dyn Files>,
+        seen: Option<&Seen>,
     ) -> Result<Self, OpenError> {
-        match Self::open_once(path, settings, Arc::clone(&clock), Arc::clone(&files)) {
+        match Self::open_once(path, settings, Arc::clone(&clock), Arc::clone(&files), seen) {
             // Where nobody else has it open, what is there now is found.
-            Err(error) if error.may_pass() => Self::open_once(path, settings, clock, files),
+            Err(error) if error.may_pass() => Self::open_once(path, settings, clock, files, seen),
             opened => opened,
         }
     }
@@ -85,8 +87,9 @@ impl Writer {
         settings: &SqliteSettings,
         clock: Arc<dyn Clock>,
         files: Arc<dyn Files>,
+        seen: Option<&Seen>,
     ) -> Result<Self, OpenError> {
-        let connection = open_writer(path, settings)?;
+        let connection = open_writer(path, settings, seen)?;
         // Read before anything is changed: where this can't be read, the file stays as it is.
         let heads = Heads::read(&connection, settings.streams_remembered_max)?;
         let ids = AppendIds::read(&connection, settings.append_id_segment_keys_max)?;
@@ -290,7 +293,7 @@ impl Writer {
         // That it is cut has to last, too: what failed might come back.
         write_again(&fresh, &self.path, &*self.files, &*self.file).map_err(|error| not_repaired(&error))?;
         drop(fresh);
-        let connection = open_writer(&self.path, &self.settings).map_err(|error| not_repaired(&error))?;
+        let connection = open_writer(&self.path, &self.settings, None).map_err(|error| not_repaired(&error))?;
         let heads = Heads::read(&connection, self.settings.streams_remembered_max);
         self.heads = heads.map_err(|error| not_repaired(&error))?;
         let ids = AppendIds::read(&connection, self.settings.append_id_segment_keys_max);
@@ -410,7 +413,7 @@ mod tests {
     fn open(folder: &tempfile::TempDir) -> Writer {
         let clock = Arc::new(ManualClock::at(Timestamp::from_millis(0)));
         let path = folder.path().join("events.db");
-        Writer::open(&path, &SqliteSettings::default(), clock, Arc::new(RealFiles)).unwrap()
+        Writer::open(&path, &SqliteSettings::default(), clock, Arc::new(RealFiles), None).unwrap()
     }
 
     fn group(version: u64) -> AppendGroup {
