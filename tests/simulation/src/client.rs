@@ -162,7 +162,11 @@ impl Client {
         let answered = self.world.moment();
         let mut attempts = lock(&self.world.attempts);
         if let (Ok(Answer::Stock(answer)), Some(stock_id)) = (&verdict, attempts[number].ask.stream().stock_id()) {
-            lock(&self.world.known).versions.push((stock_id, answer.level.version, answer.position));
+            let mut known = lock(&self.world.known);
+            known.versions.push((stock_id, answer.level.version, answer.position));
+            if matches!(attempts[number].ask, Ask::Stock { is_fresh: true, .. }) {
+                known.reservations.extend(answer.reservation_id.map(|id| (stock_id, id)));
+            }
         }
         if let Ok(Answer::Order(answer)) = &verdict {
             // A line is refused to whoever asks about it alone.
@@ -173,11 +177,12 @@ impl Client {
         end
     }
 
-    /// What is asked for can be asked about, whatever has become of it.
+    /// What is asked for can be asked about, whatever has become of it; but nobody knows an id that was made for a request before that is
+    /// answered.
     fn learn(&self, ask: &Ask) {
         let mut known = lock(&self.world.known);
         match ask {
-            Ask::Stock { stock_id, command: Command::Reserve(reserve), .. } => {
+            Ask::Stock { stock_id, command: Command::Reserve(reserve), is_fresh: false } => {
                 known.reservations.push((*stock_id, reserve.reservation_id));
             }
             Ask::Order { order_id, .. } => known.orders.push(*order_id),
