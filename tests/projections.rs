@@ -110,14 +110,19 @@ fn a_rebuild_that_is_killed_changes_nothing() {
     is(&client, |all| all.values().all(|one| one["lag_events"] == 0));
     let table = |name: &str| format!("SELECT count(*) FROM sqlite_schema WHERE name GLOB '{name}_rebuilt_*'");
     for name in ["reservations", "stock_levels"] {
-        let client = service.client();
-        assert_eq!(admin(&client, &format!("{name}/rebuild")).status, 202);
-        assert_eq!(admin(&client, "orders/rebuild").summary(), "409 rebuild-running");
-        is(&client, |all| all[name]["rebuild"]["position"].as_u64() >= Some(20));
-        service.kill();
-        let half: i64 = models(service.data()).query_row(&table(name), [], |row| row.get(0)).unwrap();
-        assert!(half > 0, "it was in the middle");
-        service = service.restart();
+        // On a busy machine it may be through before it is killed.
+        let mut was_refused = false;
+        let was_in_the_middle = (0..10).any(|_| {
+            let client = service.client();
+            assert_eq!(admin(&client, &format!("{name}/rebuild")).status, 202);
+            was_refused |= admin(&client, "orders/rebuild").summary() == "409 rebuild-running";
+            is(&client, |all| all[name]["rebuild"]["position"].as_u64() >= Some(20) || all[name]["rebuild"].is_null());
+            service.kill();
+            let half: i64 = models(service.data()).query_row(&table(name), [], |row| row.get(0)).unwrap();
+            service.start_again();
+            half > 0
+        });
+        assert!(was_in_the_middle && was_refused);
         let left: i64 = models(service.data()).query_row(&table(name), [], |row| row.get(0)).unwrap();
         assert_eq!(left, 0);
         is(&service.client(), |all| all.values().all(|one| one["lag_events"] == 0));
