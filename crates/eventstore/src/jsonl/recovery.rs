@@ -65,6 +65,8 @@ pub(super) struct Recovered {
     pub(super) append_ids: AppendIds,
     pub(super) dropped: Option<DroppedBatch>,
     pub(super) last: Option<LastBatch>,
+    /// Whether the last segment was started after a failure.
+    pub(super) is_after_failure: bool,
 }
 
 /// The last batch of the log, as it was checked. Its sync may have failed, and nobody else's: the one before was acknowledged.
@@ -101,8 +103,15 @@ pub(super) fn recover_beside_a_writer(folder: &Path) -> Result<Recovered, Recove
 }
 
 fn recover_segments(folder: &Path, files: &dyn Files, count: u32, writer: Writer) -> Result<Recovered, RecoveryError> {
-    let mut recovered = Recovered { index: Index::default(), append_ids: AppendIds::new(), dropped: None, last: None };
+    let mut recovered = Recovered {
+        index: Index::default(),
+        append_ids: AppendIds::new(),
+        dropped: None,
+        last: None,
+        is_after_failure: false,
+    };
     let headers = headers(folder, files, count)?;
+    recovered.is_after_failure = headers.last().is_some_and(|header| header.abandoned);
     for header in &headers {
         recovered.index.segments.0.push(segment_of(folder, files, header)?);
     }
@@ -482,8 +491,13 @@ mod tests {
         let (_folder, log) = written(3).await;
         let header = read_header(&log, &RealFiles, 1).unwrap();
         let scanned = |writer| {
-            let mut recovered =
-                Recovered { index: Index::default(), append_ids: AppendIds::new(), dropped: None, last: None };
+            let mut recovered = Recovered {
+                index: Index::default(),
+                append_ids: AppendIds::new(),
+                dropped: None,
+                last: None,
+                is_after_failure: false,
+            };
             recovered.index.segments.0.push(segment_of(&log, &RealFiles, &header).unwrap());
             let mut scan = Scan::new(&log, &RealFiles, header, None, writer).unwrap();
             let start = scan.offset;
