@@ -71,13 +71,16 @@ fn create(path: &Path, files: &dyn Files) -> io::Result<()> {
     let missing = missing_folders(path);
     // Who has made the last one that is there may have been killed before its name was on the disk, or its sync may have failed.
     if let Some(there) = path.ancestors().nth(missing.len()).filter(|there| !there.as_os_str().is_empty()) {
+        let is_of_others = |error: &io::Error| {
+            matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+        };
         match files.sync_folder(parent_of(there)) {
-            // Then it is none that this program has made: of a mounted file system, or of somebody who has closed it to others.
-            Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput) => (),
+            Err(error) if is_of_others(&error) => (), // Then this program hasn't made it.
             synced => synced?,
         }
     }
     for folder in missing {
+        files.sync_folder(parent_of(folder))?; // Nothing is made where its name can't be synced afterwards.
         files.make_folder(folder)?;
         files.sync_folder(parent_of(folder))?;
     }
@@ -120,7 +123,7 @@ mod tests {
             let left: Vec<PathBuf> = cut.left(Survival::Nothing).into_iter().map(|(path, _)| path).collect();
             assert_eq!(left, [Path::new("there/above/data/events.db")], "where change {nth} failed");
         }
-        assert_eq!(failures, 5, "two folders, the sync of each name, and that of what was there");
+        assert_eq!(failures, 7, "two folders, two syncs for each, and that of what was there");
     }
 
     #[test]
