@@ -166,7 +166,7 @@ impl Scope {
                 // What was wrong may first be missed when more has been done on top of it.
                 let second = after_next_mark(trace, next);
                 let later = [second, after_next_mark(trace, second)];
-                (met..met + 10).chain(ends).chain(later).collect()
+                (met..met + 8).chain((met + 8..met + 18).step_by(2)).chain(ends).chain(later).collect()
             }
         };
         moments.retain(|steps| *steps <= trace.entries.len());

@@ -144,16 +144,27 @@ impl OpenError {
     }
 }
 
+/// The first connection of a start, which has looked at nothing but whose file it is.
+pub(super) fn open_first(path: &Path, seen: Option<&Seen>) -> Result<Connection, OpenError> {
+    refuse_emptied(path)?;
+    if let Some(seen) = seen.filter(|_| !path.exists()) {
+        seen.check(path, Position::START)?;
+    }
+    let connection = Connection::open(path)?;
+    leave_log_on_close(&connection)?;
+    connection.busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS))?;
+    match connection.pragma_query_value(None, "application_id", |row| row.get(0))? {
+        APPLICATION_ID | 0 => Ok(connection), // 0: a new one, or one of somebody who doesn't say.
+        foreign => Err(OpenError::Foreign(foreign)),
+    }
+}
+
 /// A connection that may write, on tables that are there; where the log lacks events that were `seen`, nothing is changed.
 pub(super) fn open_writer(
     path: &Path,
     settings: &SqliteSettings,
     seen: Option<&Seen>,
 ) -> Result<Connection, OpenError> {
-    refuse_emptied(path)?;
-    if let Some(seen) = seen.filter(|_| !path.exists()) {
-        seen.check(path, Position::START)?;
-    }
     let connection = Connection::open(path)?;
     leave_log_on_close(&connection)?;
     connection.busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS))?;

@@ -94,7 +94,7 @@ pub(super) fn write_again(
     let written = written.and_then(|()| files.sync_folder(folder));
     connection.execute_batch("ROLLBACK")?;
     written.map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData => OpenError::LogChanged(log),
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => OpenError::LogChanged(log),
         _ => OpenError::WriteAheadLog(error),
     })
 }

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::append::{Failure, Heads, append, check_only};
 use super::append_ids::AppendIds;
-use super::schema::{OpenError, open_for_repair, open_writer};
+use super::schema::{OpenError, open_first, open_for_repair, open_writer};
 use super::snapshots::EncodedSnapshot;
 use super::write_ahead_log::{pages_after_commit, write_again};
 use super::{SqliteSettings, snapshots};
@@ -89,12 +89,18 @@ impl Writer {
         files: Arc<dyn Files>,
         seen: Option<&Seen>,
     ) -> Result<Self, OpenError> {
-        let connection = open_writer(path, settings, seen)?;
-        // Read before anything is changed: where this can't be read, the file stays as it is.
+        let first = open_first(path, seen)?;
+        let file: Arc<dyn WriteFile> = files.open(path).map_err(OpenError::WriteAheadLog)?.into();
+        // Before anything is read: what counts as taken into the file, and isn't on the disk, may be read as it was before. Another
+        // connection reads what is there now.
+        let written = write_again(&first, path, &*files, &*file);
+        let opened = written.and_then(|()| open_writer(path, settings, seen));
+        drop(first); // Before the file, as every connection.
+        let connection = opened?;
+        // Read before the log is taken into the file: where this can't be read, both stay as they are.
         let heads = Heads::read(&connection, settings.streams_remembered_max)?;
         let ids = AppendIds::read(&connection, settings.append_id_segment_keys_max)?;
-        let file: Arc<dyn WriteFile> = files.open(path).map_err(OpenError::WriteAheadLog)?.into();
-        write_again(&connection, path, &*files, &*file)?;
+        write_again(&connection, path, &*files, &*file)?; // The log, or its name, may be new.
         take_log_into_file(&connection)?;
         Ok(Self {
             path: path.to_owned(),
@@ -376,6 +382,34 @@ mod tests {
         assert_eq!(*appended.borrow(), Position(2));
         jobs.blocking_send(Job::Close).unwrap();
         thread.join().unwrap();
+    }
+
+    /// As after a sync of the file that has failed, when the kernel drops what it had, and somebody has the file open over the restart.
+    #[test]
+    fn a_start_reads_nothing_before_what_counts_as_taken_is_there_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = open(&folder);
+        let path = writer.path.clone();
+        assert_eq!(positions(writer.append(&[group(0)])), [1]);
+        take_log_into_file(writer.connection.as_ref().unwrap()).unwrap();
+        let before = std::fs::read(&path).unwrap();
+        let more: Vec<AppendGroup> = (1..40).map(group).collect();
+        assert_eq!(positions(writer.append(&more)), (2..41).collect::<Vec<u64>>());
+        let reader = Connection::open(&path).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM events").unwrap();
+        assert_eq!(positions(writer.append(&[group(40)])), [41]);
+        take_log_into_file(writer.connection.as_ref().unwrap()).unwrap(); // A part, which isn't synced.
+        drop(writer);
+        reader.execute_batch("COMMIT").unwrap();
+        let file = RealFiles.open(&path).unwrap();
+        let dropped = vec![0; std::fs::read(&path).unwrap().len() - before.len()];
+        file.write_all_at(&[before, dropped].concat(), 0).unwrap();
+        let mut writer = open(&folder);
+        assert_eq!(writer.head(), Position(41));
+        assert_eq!(positions(writer.append(&[group(41)])), [42]);
+        let sound: String =
+            Connection::open(&path).unwrap().query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        assert_eq!(sound, "ok");
     }
 
     #[test]

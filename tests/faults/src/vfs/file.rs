@@ -189,9 +189,13 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
         let Some(open) = open else { return real!(real, xSync(flags), ffi::SQLITE_IOERR_FSYNC) };
         let synced = open.disk.change(Change::Sync { file: open.file }, |_| Ok(()), |_| ffi::SQLITE_IOERR_FSYNC);
         if synced.is_ok() && open.syncs_folder.swap(false, Ordering::SeqCst) {
-            // SQLite doesn't look whether it fails.
-            let change = Change::SyncFolder { path: open.path.parent().unwrap_or(Path::new("")).to_owned() };
-            open.disk.change(change, |_| Ok(()), drop).unwrap_or_default();
+            let folder = open.path.parent().unwrap_or(Path::new("")).to_owned();
+            if open.path.to_string_lossy().ends_with("-wal") {
+                // SQLite doesn't look whether it fails.
+                open.disk.change(Change::SyncFolder { path: folder }, |_| Ok(()), drop).unwrap_or_default();
+            } else {
+                open.disk.synced_folder(folder); // Of a journal that a new file has for a moment, before anything is acknowledged.
+            }
         }
         code(synced)
     }
