@@ -256,8 +256,13 @@ pub(super) fn unclosable(
     recorded_at: Timestamp,
 ) -> Draft {
     let mut streams = streams_of(&waiting.request.ask, states);
-    streams.retain(|stream| *stream != order_id.into());
-    streams.push(order_id.into());
+    // And the order's, with all its lines: another node may have moved any of them since it was read.
+    let closed = Ask::Order { order_id, command: order::Command::Expire, is_dry_run: false };
+    for stream in streams_of(&closed, states) {
+        if !streams.contains(&stream) {
+            streams.push(stream);
+        }
+    }
     inconsistent(streams.into_iter(), recorded_at, format!("order {order_id} can't be closed"))
 }
 
