@@ -86,10 +86,12 @@ fn a_log_that_lacks_what_was_seen_is_left_as_it_is_whatever_read_fails() {
             Some(&seen),
             Arc::new(DiskFiles::new(disk.clone())),
         );
+        let is_lost = matches!(opened, Err(OpenError::LostEvents(_)));
         let is_refused = matches!(opened, Err(OpenError::LostEvents(_) | OpenError::WriteAheadLog(_)));
         assert!(is_refused, "read {nth} failed");
         assert!(files() == before, "read {nth} failed, and something was changed");
         if !disk.has_failed() {
+            assert!(is_lost, "it isn't said why");
             break;
         }
         failed += 1;
