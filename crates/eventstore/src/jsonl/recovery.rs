@@ -69,6 +69,13 @@ pub(super) struct Recovered {
     pub(super) is_after_failure: bool,
 }
 
+impl Recovered {
+    fn nothing() -> Self {
+        let (index, append_ids) = (Index::default(), AppendIds::new());
+        Self { index, append_ids, dropped: None, last: None, is_after_failure: false }
+    }
+}
+
 /// The last batch of the log, as it was checked. Its sync may have failed, and nobody else's: the one before was acknowledged.
 pub(super) struct LastBatch {
     /// Where in the last segment it starts.
@@ -103,13 +110,7 @@ pub(super) fn recover_beside_a_writer(folder: &Path) -> Result<Recovered, Recove
 }
 
 fn recover_segments(folder: &Path, files: &dyn Files, count: u32, writer: Writer) -> Result<Recovered, RecoveryError> {
-    let mut recovered = Recovered {
-        index: Index::default(),
-        append_ids: AppendIds::new(),
-        dropped: None,
-        last: None,
-        is_after_failure: false,
-    };
+    let mut recovered = Recovered::nothing();
     let headers = headers(folder, files, count)?;
     recovered.is_after_failure = headers.last().is_some_and(|header| header.abandoned);
     for header in &headers {
@@ -491,13 +492,7 @@ mod tests {
         let (_folder, log) = written(3).await;
         let header = read_header(&log, &RealFiles, 1).unwrap();
         let scanned = |writer| {
-            let mut recovered = Recovered {
-                index: Index::default(),
-                append_ids: AppendIds::new(),
-                dropped: None,
-                last: None,
-                is_after_failure: false,
-            };
+            let mut recovered = Recovered::nothing();
             recovered.index.segments.0.push(segment_of(&log, &RealFiles, &header).unwrap());
             let mut scan = Scan::new(&log, &RealFiles, header, None, writer).unwrap();
             let start = scan.offset;
