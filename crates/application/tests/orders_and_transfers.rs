@@ -157,6 +157,19 @@ async fn a_node_that_knows_a_stock_from_before_an_order_was_closed_reads_it_agai
 }
 
 #[tokio::test]
+async fn a_node_that_knows_another_line_from_before_an_order_reads_it_again_to_close_the_order() {
+    let store = SlowStore::over(InMemoryEventStore::shared());
+    let (one, other) = (Node::on(&store), Node::on(&store));
+    one.ask(add(1, 5)).await.unwrap();
+    other.ask(add(2, 5)).await.unwrap();
+    one.order(1, place(&[(1, 4), (2, 5)])).await.unwrap();
+    other.clock.set(Timestamp::from_millis(NOON.millis() + 30 * 60_000));
+    // The other one reads the first stock and the order that holds it, and has the second stock without it.
+    assert_eq!(other.ask(reserve(1, 77, 3)).await.unwrap().level.reserved, 3);
+    assert_eq!(fold(&store, 2).await.reserved, 0, "the order is closed with all its lines");
+}
+
+#[tokio::test]
 async fn an_order_is_expired_by_the_time_of_who_needs_its_units() {
     let store = SlowStore::over(InMemoryEventStore::exclusive());
     let node = Node::on(&store);
