@@ -9,8 +9,8 @@ pub mod import;
 pub mod rebuild;
 pub mod verify;
 
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use inventory_application::ports::StoreError;
 use inventory_eventstore::{DataFolderError, EventFile, LostEvents};
@@ -104,10 +104,15 @@ impl MaintenanceError {
     }
 }
 
+/// Whether there is such a file or folder; what can't be asked for isn't taken for missing.
+fn is_there(path: &Path) -> Result<bool, MaintenanceError> {
+    fs::exists(path).map_err(MaintenanceError::file(path))
+}
+
 /// The event store in the data folder, as it is now.
 fn open_events(settings: &Settings) -> Result<Box<dyn EventFile>, MaintenanceError> {
     let files = files_of(settings);
-    if !files.path_in(&settings.data.dir).exists() {
+    if !is_there(&files.path_in(&settings.data.dir))? {
         return Err(MaintenanceError::NoStore { kind: files.name(), folder: settings.data.dir.clone() });
     }
     Ok(files.open(&settings.data.dir, settings.command_loop.closed_reservations_remembered)?)

@@ -1,6 +1,8 @@
 //! The event store that the settings name, whichever it is.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::{fs, io};
 
 use async_trait::async_trait;
 use inventory_application::ports::{Clock, EventHistory, EventLog, EventStore};
@@ -52,6 +54,14 @@ pub enum OpenStoreError {
     /// The journal can't be used.
     #[error(transparent)]
     Jsonl(#[from] JsonlOpenError),
+    /// Nobody knows whether the data folder has another store's files.
+    #[error("{path}: {source}", path = path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The data folder has another store's files.
     #[error("the data folder has an event store of kind {there}, and event_store.kind is {wanted}")]
     OtherKind {
@@ -85,7 +95,8 @@ pub fn open_store(
 ) -> Result<OpenedStore, OpenStoreError> {
     let wanted = files_of(settings);
     for other in [EventStoreFiles::Sqlite, EventStoreFiles::Jsonl] {
-        if other != wanted && other.path_in(&settings.data.dir).exists() {
+        let path = other.path_in(&settings.data.dir);
+        if other != wanted && fs::exists(&path).map_err(|source| OpenStoreError::File { path, source })? {
             return Err(OpenStoreError::OtherKind { there: other.name(), wanted: wanted.name() });
         }
     }

@@ -25,6 +25,9 @@ pub(crate) trait Files: Send + Sync {
     /// All that is in a file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
+    /// Whether there is such a file or folder.
+    fn exists(&self, path: &Path) -> io::Result<bool>;
+
     /// The names in a folder.
     fn names(&self, path: &Path) -> io::Result<Vec<OsString>>;
 
@@ -84,6 +87,10 @@ impl Files for RealFiles {
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         fs::read(path)
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        fs::exists(path)
     }
 
     fn names(&self, path: &Path) -> io::Result<Vec<OsString>> {

@@ -11,7 +11,7 @@ use inventory_application::Position;
 use inventory_eventstore::DataFolder;
 use serde::{Deserialize, Serialize};
 
-use super::{MaintenanceError, open_events};
+use super::{MaintenanceError, is_there, open_events};
 use crate::composition::{READ_MODELS_FILE, seen_by_read_models};
 use crate::moment::Rfc3339;
 use crate::opened_store::files_of;
@@ -67,7 +67,7 @@ pub fn backup(settings: &Settings, to: &Path, progress: Progress) -> Result<Posi
     let events = open_events(settings)?;
     let files = files_of(settings);
     seen.map_or(Ok(()), |seen| seen.check(&files.path_in(&settings.data.dir), events.head()))?;
-    if to.exists() {
+    if is_there(to)? {
         return Err(MaintenanceError::InTheWay(to.to_owned()));
     }
     fs::create_dir_all(to).map_err(MaintenanceError::file(to))?;
@@ -131,12 +131,14 @@ pub fn restore(settings: &Settings, from: &Path, progress: Progress) -> Result<P
         return Err(no_backup(&problem));
     }
     let folder = DataFolder::open(&settings.data.dir)?;
-    if let Some(there) = IN_THE_WAY.iter().map(|name| folder.file(name)).find(|path| path.exists()) {
-        return Err(MaintenanceError::InTheWay(there));
+    for path in IN_THE_WAY.iter().map(|name| folder.file(name)) {
+        if is_there(&path)? {
+            return Err(MaintenanceError::InTheWay(path));
+        }
     }
     // Under a name that means nothing until all of it is there.
     let unfinished = folder.file("restoring");
-    if unfinished.exists() {
+    if is_there(&unfinished)? {
         fs::remove_dir_all(&unfinished).map_err(MaintenanceError::file(&unfinished))?;
     }
     fs::create_dir(&unfinished).map_err(MaintenanceError::file(&unfinished))?;

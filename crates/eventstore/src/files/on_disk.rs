@@ -63,6 +63,10 @@ impl Files for DiskFiles {
         self.disk.look(|| RealFiles.read(path), failed)
     }
 
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        self.disk.look(|| RealFiles.exists(path), failed)
+    }
+
     fn names(&self, path: &Path) -> io::Result<Vec<OsString>> {
         self.disk.look(|| RealFiles.names(path), failed)
     }

@@ -84,6 +84,30 @@ fn what_is_left_of_a_dropped_batch_is_never_in_the_way() {
     assert!(failed >= 2 && starts > 3 * failed, "{failed} starts were refused, {starts} went well");
 }
 
+/// Nobody else has seen the log, so only a start itself knows that there is one.
+#[test]
+fn whatever_a_start_can_not_look_at_the_log_is_not_taken_for_a_new_one() {
+    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(0)));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Disk::over(folder.path());
+    append(&runtime, &Journals::SMALL.open(folder.path(), &clock).unwrap(), 0..1);
+    let mut refused = 0;
+    for nth in 1.. {
+        disk.fail(Fault { aim: Aim::Reads, nth, how: How::Fails });
+        let opened = Journals::SMALL.open(folder.path(), &clock);
+        refused += u32::from(opened.is_err());
+        drop(opened);
+        if !disk.has_failed() {
+            break;
+        }
+        disk.heal();
+        let opened = Journals::SMALL.open(folder.path(), &clock).unwrap();
+        assert_eq!(runtime.block_on(opened.log.head()).unwrap(), Position(1), "look {nth} had failed");
+    }
+    assert!(refused > 5, "{refused} starts were refused");
+}
+
 /// Appends the events of these versions to one stream, in one batch.
 fn append(runtime: &tokio::runtime::Runtime, opened: &Opened, versions: std::ops::Range<u64>) {
     let reason = Reason::new(&"x".repeat(400)).unwrap();

@@ -41,6 +41,8 @@ pub(super) struct Journal {
     /// The last segment, open or left, and where its acknowledged part ends.
     number: u32,
     end: u64,
+    /// The last segment that this journal has given its name; that, or a later step, may have failed.
+    named: u32,
     /// Reused from batch to batch.
     buffer: Vec<u8>,
     data: Vec<u8>,
@@ -93,6 +95,7 @@ impl Journal {
             open: None,
             number,
             end,
+            named: 0,
             buffer: Vec::new(),
             data: Vec::new(),
             metadata: MetadataEncoder::default(),
@@ -290,10 +293,14 @@ impl Journal {
         let mut line = Vec::new();
         write_header(&mut line, &header);
         let path = segment_path(&self.folder, number);
+        if number != self.named && self.files.exists(&path)? {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{} is there already", path.display())));
+        }
         let unfinished = path.with_extension("new");
         let file = self.files.create(&unfinished, bytes)?;
         file.write_all_at(&line, 0)?;
         file.sync()?;
+        self.named = number;
         self.files.rename(&unfinished, &path)?;
         self.files.sync_folder(&self.folder)?;
         let previous = (self.number, self.end);
@@ -321,5 +328,30 @@ impl Journal {
         let file = self.files.open(&segment_path(&self.folder, previous))?;
         file.write_all_at(&mark_of(self.number), end)?;
         file.sync()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+mod tests {
+    use std::fs;
+
+    use inventory_application::testing::ManualClock;
+    use inventory_domain::Timestamp;
+
+    use super::*;
+    use crate::files::RealFiles;
+    use crate::jsonl::recovery::recover;
+
+    #[test]
+    fn a_segment_that_somebody_else_has_made_is_not_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let nothing = recover(folder.path(), &RealFiles).unwrap();
+        let path = segment_path(folder.path(), 1);
+        fs::write(&path, "events").unwrap();
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(0)));
+        let refused = Journal::open(folder.path(), Arc::new(RealFiles), 10_000, clock, nothing).err().unwrap();
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists, "{refused}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "events");
     }
 }

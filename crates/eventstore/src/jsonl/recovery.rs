@@ -59,6 +59,13 @@ pub enum RecoveryError {
     },
 }
 
+impl RecoveryError {
+    fn file(path: &Path) -> impl Fn(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { path: path.clone(), source }
+    }
+}
+
 /// What the scan has found.
 pub(super) struct Recovered {
     pub(super) index: Index,
@@ -98,10 +105,11 @@ enum Writer {
 
 /// Reads the journal in `folder`, which nobody else writes; it is empty where there is no folder.
 pub(super) fn recover(folder: &Path, files: &dyn Files) -> Result<Recovered, RecoveryError> {
-    if !folder.exists() {
-        return recover_segments(folder, files, 0, Writer::Nobody);
-    }
-    recover_segments(folder, files, segment_count(folder, files)?, Writer::Nobody)
+    let count = match segment_count(folder, files) {
+        Err(RecoveryError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => 0,
+        counted => counted?,
+    };
+    recover_segments(folder, files, count, Writer::Nobody)
 }
 
 /// Reads the journal in `folder`, which somebody else may be writing, as far as it was whole at some moment since the call.
@@ -139,21 +147,28 @@ fn headers(folder: &Path, files: &dyn Files, count: u32) -> Result<Vec<Header>, 
 /// How many segments there are; none may be missing in between. A folder that is written may be listed with a file and without an
 /// older one, so each is asked for by its name.
 fn segment_count(folder: &Path, files: &dyn Files) -> Result<u32, RecoveryError> {
-    let failed = |source| RecoveryError::File { path: folder.to_owned(), source };
     let mut count = 0;
-    for name in files.names(folder).map_err(failed)? {
+    for name in files.names(folder).map_err(RecoveryError::file(folder))? {
         let Some(stem) = name.to_str().and_then(|name| name.strip_suffix(".jsonl")) else { continue };
         count = stem.parse::<u32>().ok().filter(|_| stem.len() == 8).unwrap_or(0).max(count);
     }
-    match (1..=count).map(|number| segment_path(folder, number)).find(|path| !path.exists()) {
-        Some(path) => Err(RecoveryError::Damaged { path, line: 1, problem: "the segment is missing".to_owned() }),
-        None => Ok(count),
+    for number in 1..=count {
+        if !is_there(folder, files, number)? {
+            let (path, problem) = (segment_path(folder, number), "the segment is missing".to_owned());
+            return Err(RecoveryError::Damaged { path, line: 1, problem });
+        }
     }
+    Ok(count)
+}
+
+fn is_there(folder: &Path, files: &dyn Files, number: u32) -> Result<bool, RecoveryError> {
+    let path = segment_path(folder, number);
+    files.exists(&path).map_err(RecoveryError::file(&path))
 }
 
 fn segment_of(folder: &Path, files: &dyn Files, header: &Header) -> Result<Segment, RecoveryError> {
     let path = segment_path(folder, header.segment);
-    let file = files.open_to_read(&path).map_err(|source| RecoveryError::File { path, source })?;
+    let file = files.open_to_read(&path).map_err(RecoveryError::file(&path))?;
     Ok(Segment { number: header.segment, file, start: 0, end: 0 })
 }
 
@@ -161,11 +176,11 @@ fn segment_of(folder: &Path, files: &dyn Files, header: &Header) -> Result<Segme
 fn read_header(folder: &Path, files: &dyn Files, number: u32) -> Result<Header, RecoveryError> {
     let path = segment_path(folder, number);
     let damaged = |problem: String| RecoveryError::Damaged { path: path.clone(), line: 1, problem };
-    let failed = |source| RecoveryError::File { path: path.clone(), source };
-    let file = files.open_to_read(&path).map_err(failed)?;
-    let length = file.length().map_err(failed)?;
+    let failed = RecoveryError::file(&path);
+    let file = files.open_to_read(&path).map_err(&failed)?;
+    let length = file.length().map_err(&failed)?;
     let mut start = vec![0; usize::try_from(length).unwrap_or(usize::MAX).min(HEADER_BYTES_MAX)];
-    file.read_exact_at(&mut start, 0).map_err(failed)?;
+    file.read_exact_at(&mut start, 0).map_err(&failed)?;
     let line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let header = match read(line) {
         Some(Line::Header(header)) if line.len() < start.len() => header,
@@ -237,7 +252,7 @@ impl<'a> Scan<'a> {
         writer: Writer,
     ) -> Result<Self, RecoveryError> {
         let path = segment_path(folder, header.segment);
-        let bytes = files.read(&path).map_err(|source| RecoveryError::File { path: path.clone(), source })?;
+        let bytes = files.read(&path).map_err(RecoveryError::file(&path))?;
         let start = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| end + 1);
         let (folder, number) = (folder.to_owned(), header.segment);
         let (offset, line, pending) = (start, 2, Vec::new());
@@ -320,7 +335,7 @@ impl<'a> Scan<'a> {
                 }
                 // Only the last segment is read so far: the others end where the next one says.
                 Next::Continued(number) if self.pending.is_empty() => {
-                    if self.writer == Writer::SomebodyElse && segment_path(&self.folder, number).exists() {
+                    if self.writer == Writer::SomebodyElse && is_there(&self.folder, self.files, number)? {
                         return Ok(None); // It wasn't there yet when the segments were counted.
                     }
                     return Err(self.damaged(format!("the log goes on in segment {number}, which is missing")));
@@ -339,9 +354,9 @@ impl<'a> Scan<'a> {
 
     /// Goes back to the start of the batch in hand, with what is in the file by now.
     fn read_again(&mut self) -> Result<(), RecoveryError> {
-        let failed = |source| RecoveryError::File { path: self.path.clone(), source };
-        let file = self.files.open_to_read(&self.path).map_err(failed)?;
-        file.read_exact_at(&mut self.bytes[self.batch..], self.batch as u64).map_err(failed)?;
+        let failed = RecoveryError::file(&self.path);
+        let file = self.files.open_to_read(&self.path).map_err(&failed)?;
+        file.read_exact_at(&mut self.bytes[self.batch..], self.batch as u64).map_err(&failed)?;
         (self.offset, self.line) = (self.batch, self.batch_line);
         self.pending.clear();
         Ok(())

@@ -57,11 +57,12 @@ impl Snapshots {
 
     /// The snapshots in `folder`, if it is there.
     pub(super) fn read_only(folder: PathBuf, files: Arc<dyn Files>, closed_remembered: usize) -> io::Result<Self> {
-        if !folder.exists() {
-            return Ok(Self { folder, files, closed_remembered, kept: Mutex::default() });
-        }
+        let names = match files.names(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            names => names?,
+        };
         let mut kept: HashMap<StockId, Vec<Kept>> = HashMap::new();
-        for name in files.names(&folder)? {
+        for name in names {
             if let Some((stock_id, one)) = name.to_str().and_then(parse_name) {
                 kept.entry(stock_id).or_default().push(one);
             }

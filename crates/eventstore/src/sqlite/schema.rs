@@ -1,8 +1,8 @@
 //! The tables, and connections that are as they have to be.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 
 use inventory_application::{Position, StreamId};
 use inventory_domain::{OrderId, ProductId, StockId, StoreId, TransferId};
@@ -147,7 +147,9 @@ impl OpenError {
 /// The first connection of a start, which has looked at nothing but whose file it is.
 pub(super) fn open_first(path: &Path, seen: Option<&Seen>) -> Result<Connection, OpenError> {
     refuse_emptied(path)?;
-    if let Some(seen) = seen.filter(|_| !path.exists()) {
+    if let Some(seen) = seen
+        && !fs::exists(path).map_err(OpenError::WriteAheadLog)?
+    {
         seen.check(path, Position::START)?;
     }
     let connection = Connection::open(path)?;
