@@ -260,18 +260,52 @@ pub fn lose_power_after_a_kill(
     let disk = Disk::over(folder.path());
     drop(work(folder.path(), &disk)?);
     at_every_moment(&disk.trace(), scope, |cut, _, survival| {
-        let (killed, left) = (new_folder(), new_folder());
+        let killed = new_folder();
         let disk = Disk::after_kill(cut, killed.path()).map_err(|error| error.to_string())?;
         plant(&disk);
-        let (before, opened) = shown(backend, killed.path())?;
-        let trace = disk.trace();
-        drop(opened);
-        let mut cut = PowerCut::new(&trace);
-        cut.step_to(trace.entries.len());
-        cut.write_to(left.path(), survival).map_err(|error| error.to_string())?;
-        let _disk = Disk::over(left.path());
-        still_shown(backend, left.path(), &before)
+        start_and_lose_power(backend, killed.path(), &disk, survival).map(drop)
     })
+}
+
+/// Works without a fault, has what is left copied to another disk by a program that syncs nothing, starts there, and has it show what is
+/// there; then the power goes. Returns how many events were shown. `plant` may have the other disk break its word.
+///
+/// # Errors
+///
+/// What was shown and is gone.
+pub fn lose_power_after_a_copy(
+    backend: &dyn Backend,
+    work: &Work<'_>,
+    plant: impl FnOnce(&Disk),
+) -> Result<usize, String> {
+    let (folder, copied) = (new_folder(), new_folder());
+    let disk = Disk::over(folder.path());
+    drop(work(folder.path(), &disk)?);
+    let trace = disk.trace();
+    let mut cut = PowerCut::new(&trace);
+    cut.step_to(trace.entries.len());
+    let disk = Disk::after_a_copy(&cut, copied.path()).map_err(|error| error.to_string())?;
+    plant(&disk);
+    start_and_lose_power(backend, copied.path(), &disk, Survival::Nothing)
+}
+
+/// Has a start show what is there, before the power goes and after it; returns how many events that is.
+fn start_and_lose_power(
+    backend: &dyn Backend,
+    folder: &Path,
+    disk: &Disk,
+    survival: Survival,
+) -> Result<usize, String> {
+    let left = new_folder();
+    let (before, opened) = shown(backend, folder)?;
+    let trace = disk.trace();
+    drop(opened);
+    let mut cut = PowerCut::new(&trace);
+    cut.step_to(trace.entries.len());
+    cut.write_to(left.path(), survival).map_err(|error| error.to_string())?;
+    let _disk = Disk::over(left.path());
+    still_shown(backend, left.path(), &before)?;
+    Ok(before.len())
 }
 
 /// Opens what the power has left, which has to have what was shown before.
@@ -280,7 +314,7 @@ fn still_shown(backend: &dyn Backend, folder: &Path, before: &[RecordedEvent]) -
     if after.starts_with(before) {
         return Ok(());
     }
-    Err(format!("after a kill {} events were shown, and then without power {} others", before.len(), after.len()))
+    Err(format!("at a start {} events were shown, and then without power {} others", before.len(), after.len()))
 }
 
 /// Has the n-th sync fail, for every n (in a short campaign: every third) until the work gets through without it, and kills the process
@@ -470,6 +504,17 @@ macro_rules! campaigns {
         fn what_a_start_after_a_kill_shows_outlasts_a_power_cut() {
             let store = $store;
             $crate::campaigns!(@test lose_power_after_a_kill(&store, &$crate::appends(&store)), $steps, |_| ());
+        }
+
+        #[test]
+        fn what_a_start_on_a_copy_shows_outlasts_a_power_cut() {
+            let store = $store;
+            let shown = $crate::lose_power_after_a_copy(&store, &$crate::appends(&store), |_| ());
+            let shown = shown.unwrap_or_else(|problem| panic!("{problem}"));
+            assert!(shown > 10, "{shown} events are too few");
+            let plant = |disk: &$crate::Disk| disk.swallow_syncs(|_| true);
+            let lost = $crate::lose_power_after_a_copy(&store, &$crate::appends(&store), plant);
+            lost.expect_err("a planted bug: a start syncs nothing");
         }
 
         #[test]

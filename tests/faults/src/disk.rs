@@ -86,6 +86,25 @@ impl Disk {
         Ok(disk)
     }
 
+    /// A disk over `folder` that has what another one had at a moment: some program has copied it, and synced nothing.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn after_a_copy(moment: &PowerCut<'_>, folder: &Path) -> io::Result<Arc<Self>> {
+        moment.write_to(folder, Survival::Everything)?;
+        let disk = Self::over(folder);
+        {
+            let Trace { start, folders, entries } = &mut disk.lock().trace;
+            let made = folders.drain(..).map(|path| Change::MakeFolder { path });
+            let copied = start.drain(..).flat_map(|(path, file, bytes)| {
+                [Change::Create { path, file, length: 0 }, Change::Write { file, offset: 0, bytes }]
+            });
+            entries.extend(made.chain(copied).map(Entry::Done));
+        }
+        Ok(disk)
+    }
+
     /// The disk that `path` is on, and where on it.
     #[must_use]
     pub fn of(path: &Path) -> Option<(Arc<Self>, PathBuf)> {

@@ -26,7 +26,8 @@ pub mod vfs;
 pub use again::Again;
 pub use appends::appends;
 pub use campaign::{
-    Scope, fail_every_change, fail_every_read, forget_at_every_look, lose_power_after_a_kill, lose_power_everywhere,
+    Scope, fail_every_change, fail_every_read, forget_at_every_look, lose_power_after_a_copy, lose_power_after_a_kill,
+    lose_power_everywhere,
 };
 pub use commands::commands;
 pub use disk::Disk;

@@ -18,7 +18,7 @@ use super::line::{
     write_header,
 };
 use super::reader::read_commit;
-use super::recovery::{JOURNAL_VERSION, Recovered, offset32, segment_path};
+use super::recovery::{JOURNAL_VERSION, LastBatch, Recovered, offset32, segment_path};
 use crate::event_codec::{MetadataEncoder, rfc3339};
 use crate::files::{Files, WriteFile};
 
@@ -103,18 +103,7 @@ impl Journal {
         if number == 0 {
             journal.start_segment(segment_bytes, false)?;
         } else {
-            // Who was here before may have been stopped before its syncs, or they have failed: what is found now has to outlast a power
-            // cut before anybody sees it. After a sync that has failed the next one proves nothing without a write (Rebello et al., "Can
-            // Applications Recover from fsync Failures?", USENIX ATC 2020), so what may not be on the disk is written once more.
-            journal.files.sync_folder(folder)?;
-            let path = segment_path(folder, number);
-            let file = journal.files.open(&path)?;
-            if let Some(last) = last_batch {
-                file.write_all_at(&last.bytes, last.offset)?;
-            }
-            file.sync()?;
-            let bytes = journal.files.open_to_read(&path)?.length()?;
-            journal.open = Some(OpenSegment { file, bytes });
+            journal.open = Some(journal.bring_to_disk(last_batch)?);
             if let Some((previous, end)) = before {
                 // The machine may have stopped before it was there.
                 journal.mark_where_possible(previous, end, is_after_failure)?;
@@ -124,6 +113,27 @@ impl Journal {
             }
         }
         Ok((journal, index))
+    }
+
+    /// Who was here before may have been stopped before its syncs, or they have failed: what is found now has to outlast a power cut
+    /// before anybody sees it. After a sync that has failed the next one proves nothing without a write (Rebello et al., "Can Applications
+    /// Recover from fsync Failures?", USENIX ATC 2020), so what may not be on the disk is written once more. The segments before the last
+    /// one were synced before anything came behind them; unless somebody has copied them here.
+    fn bring_to_disk(&self, last: Option<LastBatch>) -> io::Result<OpenSegment> {
+        self.files.sync_folder(&self.folder)?;
+        for path in (1..self.number).map(|number| segment_path(&self.folder, number)) {
+            self.files.open(&path).and_then(|file| file.sync()).map_err(named(&path))?;
+        }
+        let path = segment_path(&self.folder, self.number);
+        let write = || {
+            let file = self.files.open(&path)?;
+            if let Some(last) = last {
+                file.write_all_at(&last.bytes, last.offset)?;
+            }
+            file.sync()?;
+            Ok(OpenSegment { file, bytes: self.files.open_to_read(&path)?.length()? })
+        };
+        write().map_err(named(&path))
     }
 
     pub(super) fn head(&self) -> Position {
@@ -329,6 +339,12 @@ impl Journal {
         file.write_all_at(&mark_of(self.number), end)?;
         file.sync()
     }
+}
+
+/// The error with the file's name in it.
+fn named(path: &Path) -> impl Fn(io::Error) -> io::Error {
+    let path = path.display().to_string();
+    move |error| io::Error::new(error.kind(), format!("{path}: {error}"))
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ pub(super) fn path_of(path: &Path) -> PathBuf {
 ///
 /// And `SQLite` counts as taken what a checkpoint has copied that a reader holds up, without a sync of the file. It never copies that again,
 /// also where the file's next sync fails; the count lasts as long as anybody has the file open. So that part is copied once more, too.
-/// Nobody sees a difference: it is what is there.
+/// Nobody sees a difference: it is what is there. The file is synced in any case: somebody may have copied it here.
 ///
 /// Nobody else writes meanwhile: `connection`, which is in no transaction, holds the lock of who writes, and nobody but its owner takes
 /// the log into the file. `file` has to stay open as long as any connection: when it is closed, all locks of this process on it go.
@@ -87,11 +87,11 @@ pub(super) fn write_again(
     connection.execute_batch("BEGIN IMMEDIATE")?;
     let log = path_of(path);
     let written = match files.open_to_read(&log) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && frames == 0 => Ok(()),
         read => read.and_then(|read| write_all_again(&*read, &*files.open(&log)?, file, frames, taken)),
     };
     let folder = log.parent().unwrap_or(Path::new("."));
-    let written = written.and_then(|()| files.sync_folder(folder));
+    let written = written.and_then(|()| file.sync()).and_then(|()| files.sync_folder(folder));
     connection.execute_batch("ROLLBACK")?;
     written.map_err(|error| match error.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => OpenError::LogChanged(log),
@@ -206,7 +206,7 @@ fn take_again(log: &dyn ReadFile, file: &dyn WriteFile, frames: u64, taken: u64,
         log.read_exact_at(&mut page, start_of(frame, page_bytes) + FRAME_HEADER_BYTES as u64)?;
         file.write_all_at(&page, u64::from(number.saturating_sub(1)) * page_bytes as u64)?; // Pages are counted from 1.
     }
-    file.sync()
+    Ok(())
 }
 
 #[cfg(test)]
