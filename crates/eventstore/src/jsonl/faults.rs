@@ -108,6 +108,33 @@ fn whatever_a_start_can_not_look_at_the_log_is_not_taken_for_a_new_one() {
     assert!(refused > 5, "{refused} starts were refused");
 }
 
+/// The mark only tells that a segment is missing.
+#[test]
+fn a_start_goes_on_where_the_mark_of_the_segment_before_can_not_be_written_any_more() {
+    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(0)));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Disk::over(folder.path());
+    let opened = Journals::SMALL.open(folder.path(), &clock).unwrap();
+    (0..8).for_each(|version| append(&runtime, &opened, version..version + 1));
+    drop(opened);
+    let before_last = std::fs::read_dir(folder.path().join("events/log")).unwrap().count() - 1;
+    let before_last = Path::new("events/log").join(format!("{before_last:08}.jsonl"));
+    let mut went_on = Vec::new();
+    for nth in 1.. {
+        disk.fail(Fault { aim: Aim::Changes, nth, how: How::Fails });
+        let opened = Journals::SMALL.open(folder.path(), &clock);
+        let Some(failed) = disk.failed_at() else { break };
+        disk.heal();
+        if let (Ok(_), Entry::Failed(change)) = (opened, &disk.trace().entries[failed]) {
+            went_on.push(change.clone());
+        }
+    }
+    let is_of_mark = matches!(&went_on[..], [Change::Open { path }, Change::Write { file, .. }, Change::Sync { file: synced }]
+        if *path == before_last && [*file, *synced].map(Some) == [disk.file(&before_last); 2]);
+    assert!(is_of_mark, "{went_on:?}");
+}
+
 /// Appends the events of these versions to one stream, in one batch.
 fn append(runtime: &tokio::runtime::Runtime, opened: &Opened, versions: std::ops::Range<u64>) {
     let reason = Reason::new(&"x".repeat(400)).unwrap();

@@ -80,7 +80,7 @@ impl Journal {
         clock: Arc<dyn Clock>,
         recovered: Recovered,
     ) -> io::Result<(Self, Arc<RwLock<Index>>)> {
-        let Recovered { index, append_ids, dropped, last: last_batch, is_after_failure } = recovered;
+        let Recovered { index, append_ids, dropped, last: last_batch } = recovered;
         let last = index.segments.0.last().map(|segment| (segment.number, segment.end));
         let before = index.segments.0.iter().rev().nth(1).map(|segment| (segment.number, segment.end));
         let index = Arc::new(RwLock::new(index));
@@ -105,8 +105,8 @@ impl Journal {
         } else {
             journal.open = Some(journal.bring_to_disk(last_batch)?);
             if let Some((previous, end)) = before {
-                // The machine may have stopped before it was there.
-                journal.mark_where_possible(previous, end, is_after_failure)?;
+                // The machine may have stopped before it was there. Without it the log is whole, also where it can't be written any more.
+                drop(journal.mark_continued(previous, end));
             }
             if dropped.is_some() {
                 journal.start_segment(segment_bytes, true)?;
@@ -319,14 +319,9 @@ impl Journal {
         self.index.write().unwrap_or_else(PoisonError::into_inner).segments.0.push(segment);
         (self.number, self.end) = (number, end);
         self.open = Some(OpenSegment { file, bytes });
-        self.mark_where_possible(previous.0, previous.1, abandoned)
-    }
-
-    /// As [`Self::mark_continued`]; what was left after a failure may be on a part of the disk that is gone.
-    fn mark_where_possible(&self, previous: u32, end: u64, abandoned: bool) -> io::Result<()> {
-        match self.mark_continued(previous, end) {
+        match self.mark_continued(previous.0, previous.1) {
             Err(error) if !abandoned => Err(error),
-            _ => Ok(()),
+            _ => Ok(()), // What was left after a failure may be on a part of the disk that is gone.
         }
     }
 

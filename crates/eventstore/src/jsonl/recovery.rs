@@ -72,14 +72,12 @@ pub(super) struct Recovered {
     pub(super) append_ids: AppendIds,
     pub(super) dropped: Option<DroppedBatch>,
     pub(super) last: Option<LastBatch>,
-    /// Whether the last segment was started after a failure.
-    pub(super) is_after_failure: bool,
 }
 
 impl Recovered {
     fn nothing() -> Self {
         let (index, append_ids) = (Index::default(), AppendIds::new());
-        Self { index, append_ids, dropped: None, last: None, is_after_failure: false }
+        Self { index, append_ids, dropped: None, last: None }
     }
 }
 
@@ -120,7 +118,6 @@ pub(super) fn recover_beside_a_writer(folder: &Path) -> Result<Recovered, Recove
 fn recover_segments(folder: &Path, files: &dyn Files, count: u32, writer: Writer) -> Result<Recovered, RecoveryError> {
     let mut recovered = Recovered::nothing();
     let headers = headers(folder, files, count)?;
-    recovered.is_after_failure = headers.last().is_some_and(|header| header.abandoned);
     for header in &headers {
         recovered.index.segments.0.push(segment_of(folder, files, header)?);
     }
