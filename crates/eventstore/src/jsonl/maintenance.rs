@@ -1,4 +1,5 @@
-//! Work on the journal as a whole, beside a service that may be writing it: what is read was committed when it was opened.
+//! Work on the journal as a whole, beside a service that may be writing it. What is read was acknowledged when it was opened; but for the
+//! last batch, which may just have been written, and whose sync may fail.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
