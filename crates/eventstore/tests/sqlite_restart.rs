@@ -50,6 +50,26 @@ async fn a_closed_store_has_all_in_one_file_and_takes_nothing_more() {
 }
 
 #[tokio::test]
+async fn the_write_ahead_log_goes_into_the_file_when_it_has_so_many_pages_and_no_sooner() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = SqliteSettings { wal_autocheckpoint_pages: 50, ..SqliteSettings::default() };
+    let data = Arc::new(DataFolder::open(folder.path()).unwrap());
+    let store = SqliteEventStore::open(data, &settings, clock()).unwrap();
+    let bytes = |name: &str| fs::metadata(folder.path().join(name)).unwrap().len();
+    let changed = || fs::metadata(folder.path().join("events.db")).unwrap().modified().unwrap();
+    let (first, mut longest) = (changed(), 0);
+    for version in 0..200 {
+        store.append(Arc::new(vec![added(version)])).await.unwrap();
+        if version == 2 {
+            assert_eq!(changed(), first, "a few pages are left in the log");
+        }
+        longest = longest.max(bytes("events.db-wal"));
+    }
+    assert!(changed() > first, "nothing has gone into the file");
+    assert!((50 * 4_096..100 * 4_096).contains(&longest), "the log has had {longest} bytes");
+}
+
+#[tokio::test]
 async fn an_append_id_is_known_for_a_day_and_forgotten_after_it() {
     const HOUR: i64 = 3_600_000;
     const NOON: i64 = 1_764_072_000_000;
