@@ -68,7 +68,7 @@ fn create(path: &Path, files: &dyn Files) -> io::Result<()> {
     if path.join(LOCK_FILE).exists() {
         return Ok(()); // It was made after all of this was done.
     }
-    let missing = missing_folders(path);
+    let missing = missing_folders(path)?;
     // Who has made the last one that is there may have been killed before its name was on the disk, or its sync may have failed.
     if let Some(there) = path.ancestors().nth(missing.len()).filter(|there| !there.as_os_str().is_empty()) {
         let is_of_others = |error: &io::Error| {

@@ -60,11 +60,22 @@ pub(crate) trait ReadFile: Send + Sync {
 }
 
 /// The folders of a path that are missing, from the top.
-pub(crate) fn missing_folders(path: &Path) -> Vec<&Path> {
-    let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
-    let mut missing: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
+pub(crate) fn missing_folders(path: &Path) -> io::Result<Vec<&Path>> {
+    let mut missing = Vec::new();
+    for folder in path.ancestors().filter(|folder| !folder.as_os_str().is_empty()) {
+        if fs::exists(folder).map_err(named(folder))? {
+            break;
+        }
+        missing.push(folder);
+    }
     missing.reverse();
-    missing
+    Ok(missing)
+}
+
+/// The error with the file's name in it.
+pub(crate) fn named(path: &Path) -> impl Fn(io::Error) -> io::Error {
+    let path = path.display().to_string();
+    move |error| io::Error::new(error.kind(), format!("{path}: {error}"))
 }
 
 /// The file system itself.

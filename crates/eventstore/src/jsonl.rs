@@ -128,7 +128,7 @@ impl JsonlEventStore {
         for seen in seen.into_iter().chain(&written) {
             seen.check(&log, recovered.index.head)?;
         }
-        missing_folders(&log).into_iter().try_for_each(|folder| files.make_folder(folder))?;
+        missing_folders(&log)?.into_iter().try_for_each(|folder| files.make_folder(folder))?;
         files.sync_folder(&events)?;
         files.sync_folder(&folder.file(""))?; // The folder itself has to outlast a power cut, too.
         let dropped = recovered.dropped.clone();

@@ -20,7 +20,7 @@ use super::line::{
 use super::reader::read_commit;
 use super::recovery::{JOURNAL_VERSION, LastBatch, Recovered, offset32, segment_path};
 use crate::event_codec::{MetadataEncoder, rfc3339};
-use crate::files::{Files, WriteFile};
+use crate::files::{Files, WriteFile, named};
 
 /// A header is shorter than this.
 const HEADER_BYTES_MAX: u64 = 512;
@@ -334,12 +334,6 @@ impl Journal {
         file.write_all_at(&mark_of(self.number), end)?;
         file.sync()
     }
-}
-
-/// The error with the file's name in it.
-fn named(path: &Path) -> impl Fn(io::Error) -> io::Error {
-    let path = path.display().to_string();
-    move |error| io::Error::new(error.kind(), format!("{path}: {error}"))
 }
 
 #[cfg(test)]

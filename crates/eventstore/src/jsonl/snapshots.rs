@@ -51,7 +51,7 @@ struct Front {
 impl Snapshots {
     /// The snapshots in `folder`, which is made if it isn't there.
     pub(super) fn open(folder: PathBuf, files: Arc<dyn Files>, closed_remembered: usize) -> io::Result<Self> {
-        missing_folders(&folder).into_iter().try_for_each(|folder| files.make_folder(folder))?;
+        missing_folders(&folder)?.into_iter().try_for_each(|folder| files.make_folder(folder))?;
         Self::read_only(folder, files, closed_remembered)
     }
 
