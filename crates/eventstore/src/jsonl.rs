@@ -18,6 +18,7 @@ mod line;
 pub mod maintenance;
 mod reader;
 mod recovery;
+mod scan;
 mod settings;
 mod snapshots;
 mod stream_files;

@@ -14,11 +14,11 @@ use inventory_application::{Position, StreamId};
 use super::append_ids::{AppendIds, Known, outcome};
 use super::index::{Head, Index, Segment};
 use super::line::{
-    Commit, CommittedKey, EventPlace, Header, Hex16, MARK_BYTES, Place, mark_of, to_hex, write_commit, write_event,
-    write_header,
+    Commit, CommittedKey, EventPlace, Header, Hex16, MARK_BYTES, Place, mark_of, offset32, to_hex, write_commit,
+    write_event, write_header,
 };
 use super::reader::read_commit;
-use super::recovery::{JOURNAL_VERSION, LastBatch, Recovered, offset32, segment_path};
+use super::recovery::{JOURNAL_VERSION, LastBatch, Recovered, segment_path};
 use crate::event_codec::{MetadataEncoder, rfc3339};
 use crate::files::{Files, WriteFile, named};
 

@@ -16,7 +16,7 @@ use std::str;
 
 use inventory_application::ports::{NewEvent, StreamAppend};
 use inventory_application::{EventId, Position, StreamId};
-use inventory_domain::StockId;
+use inventory_domain::{StockId, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -380,6 +380,17 @@ impl<'a> Rest<'a> {
         self.0 = &self.0[before.len()..];
         Some(before)
     }
+}
+
+/// The moment that the codec has written so.
+pub(super) fn parse_moment(text: &str) -> Option<Timestamp> {
+    let moment: jiff::Timestamp = text.parse().ok()?;
+    Some(Timestamp::from_millis(moment.as_millisecond()))
+}
+
+/// Segments are smaller than 4 GiB.
+pub(super) fn offset32(offset: usize) -> u32 {
+    u32::try_from(offset).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -7,8 +7,7 @@ use memchr::{memchr, memchr_iter, memrchr};
 use thiserror::Error;
 
 use super::index::{Head, Segment, Segments};
-use super::line::{Commit, EventLine, Line, Place, read};
-use super::recovery::parse_moment;
+use super::line::{Commit, EventLine, Line, Place, offset32, parse_moment, read};
 use super::snapshots::KeptState;
 use crate::event_codec::{CodecError, MetadataDecoder, decode_event, decode_schema_version};
 
@@ -243,7 +242,7 @@ pub(super) fn each_line(
                 if wanted >= left {
                     return Err(no_event(Place {
                         segment: segment.number,
-                        offset: super::recovery::offset32(usize::try_from(offset).unwrap_or(0)),
+                        offset: offset32(usize::try_from(offset).unwrap_or(0)),
                     }));
                 }
                 wanted *= 8; // One line that is longer.
@@ -252,7 +251,7 @@ pub(super) fn each_line(
             let mut start = 0;
             for line_end in memchr_iter(b'\n', &buffer[..=end]) {
                 let at = usize::try_from(offset).unwrap_or(0) + start;
-                let place = Place { segment: segment.number, offset: super::recovery::offset32(at) };
+                let place = Place { segment: segment.number, offset: offset32(at) };
                 let line = &buffer[start..line_end];
                 start = line_end + 1;
                 match read(line) {
