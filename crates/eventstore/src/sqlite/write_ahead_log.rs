@@ -268,6 +268,25 @@ mod tests {
         write_again(&connection, &path, &RealFiles, &*file).unwrap();
     }
 
+    #[test]
+    fn a_log_may_only_be_missing_where_it_has_no_pages() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.db");
+        let connection = Connection::open(&path).unwrap();
+        connection.pragma_update(None, "journal_mode", "wal").unwrap();
+        let (file, log) = (RealFiles.open(&path).unwrap(), path_of(&path));
+        assert_eq!(frames(&connection).unwrap(), (0, 0));
+        fs::remove_file(&log).unwrap();
+        write_again(&connection, &path, &RealFiles, &*file).unwrap();
+        std::os::unix::fs::symlink(&log, &log).unwrap(); // It can't be opened, and isn't missing.
+        assert!(matches!(write_again(&connection, &path, &RealFiles, &*file), Err(OpenError::WriteAheadLog(_))));
+        fs::remove_file(&log).unwrap();
+        let connection = Connection::open(&path).unwrap();
+        connection.execute_batch("CREATE TABLE lines (text TEXT)").unwrap();
+        fs::remove_file(&log).unwrap();
+        assert!(matches!(write_again(&connection, &path, &RealFiles, &*file), Err(OpenError::WriteAheadLog(_))));
+    }
+
     /// `SQLite` writes checksums in the order of bytes of the machine that has made the log.
     #[test]
     fn a_log_of_a_machine_that_has_the_highest_byte_first_is_read_too() {
