@@ -46,7 +46,7 @@ fn a_start_that_trusts_a_name_is_seen_to_lose_what_it_acknowledged() {
 fn a_start_that_rests_on_what_the_kernel_may_forget_is_seen() {
     let store = Sqlite { past_the_disk: |path| path.ends_with("events.db-wal"), ..Sqlite::installed() };
     let lost = forget_at_every_look(&store, &appends(&store), Scope::Short).unwrap_err();
-    assert!(is_loss(&lost), "{lost}");
+    assert!(is_loss(&lost) || lost.contains("disk image is malformed"), "{lost}");
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_log_that_lacks_what_was_seen_is_left_as_it_is_whatever_read_fails() {
 
 /// What was acknowledged is gone, or so much that the file is none any more.
 fn is_loss(problem: &str) -> bool {
-    ["was acknowledged, and 0 of", "can't be opened", "can't be read"].iter().any(|loss| problem.contains(loss))
+    problem.contains("was acknowledged, and 0 of") || problem.contains("can't be opened")
 }
 
 /// A planted bug: a start syncs nothing of what it finds.
