@@ -385,6 +385,8 @@ fn a_copy_of_a_damaged_store_is_no_backup() {
     models.execute("UPDATE checkpoints SET position = position + 1", []).unwrap();
     drop(models);
     refused(lost.path(), "the log has lost events");
+    fs::write(lost.path().join("read_models.db"), "x".repeat(PAGE)).unwrap();
+    refused(lost.path(), "read_models.db: the read models are damaged"); // They may be the only ones that know of it.
 }
 
 /// A data folder with something of everything, of a service that was stopped.

@@ -155,6 +155,23 @@ fn a_start_that_is_refused_for_lost_events_changes_nothing() {
     }
 }
 
+/// Nobody else knows of the events that are lost.
+#[test]
+fn what_says_how_far_the_files_of_the_stocks_are_is_not_passed_over_where_it_can_not_be_read() {
+    let data = tempfile::tempdir().unwrap();
+    copy(filled().path(), data.path());
+    fs::remove_dir_all(data.path().join("events/log")).unwrap();
+    fs::remove_file(data.path().join("read_models.db")).unwrap();
+    let checkpoint = data.path().join("events/streams.checkpoint");
+    fs::remove_file(&checkpoint).unwrap();
+    fs::create_dir(&checkpoint).unwrap();
+    let before = contents(data.path());
+    let refused = run(data.path(), "jsonl", &["serve"]);
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && error.contains("events/streams.checkpoint: Is a directory"), "{error}");
+    assert!(contents(data.path()) == before, "{error}");
+}
+
 /// What is in each file, but for those that `SQLite` and the lock come and go with.
 fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut all = Vec::new();

@@ -100,14 +100,14 @@ pub async fn compose(settings: &Settings, lines: &Log) -> Result<Services, Compo
     let log = &lines.logger;
     let folder = Arc::new(DataFolder::open(&settings.data.dir)?);
     let path = folder.file(READ_MODELS_FILE);
-    let seen = seen_by_read_models(&path);
+    let unreadable = |source| CompositionError::ReadModels { path: path.clone(), source };
+    let seen = seen_by_read_models(&path).map_err(unreadable)?;
     let store = open_store(Arc::clone(&folder), settings, Arc::new(SystemClock), seen.as_ref())?;
     let OpenedStore { events, log: event_log, history, control, dropped } = store;
     tell_of_dropped(dropped, log);
     tell_of_failures(&*control, log);
     let head = event_log.head().await.map_err(CompositionError::EventLog)?;
-    let models = SqliteReadModels::open(&path, &read_model_settings(settings))
-        .map_err(|source| CompositionError::ReadModels { path: path.clone(), source })?;
+    let models = SqliteReadModels::open(&path, &read_model_settings(settings)).map_err(unreadable)?;
 
     let retry = RetryPolicy::new(retry_settings(settings));
     let store_breaker = Arc::new(CircuitBreaker::new(breaker_settings(settings)));

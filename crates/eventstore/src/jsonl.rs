@@ -125,7 +125,7 @@ impl JsonlEventStore {
         let log = events.join("log");
         // Nothing is changed before it is known that nothing is lost.
         let recovered = recovery::recover(&log, &*files)?;
-        let written = stream_files::written(&events);
+        let written = stream_files::written(&events)?;
         for seen in seen.into_iter().chain(&written) {
             seen.check(&log, recovered.index.head)?;
         }

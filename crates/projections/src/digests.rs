@@ -1,6 +1,8 @@
 //! The read models as digests, and the rows behind what differs: for `inventory verify`.
 
+use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use inventory_application::Position;
 use inventory_application::audit::{Checkpoints, Digest, Expected, LevelRow, OrderRow, ReservationRow, TransferRow};
@@ -8,6 +10,7 @@ use inventory_domain::{CustomerId, OrderId, ProductId, ReservationId, StockId, S
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use crate::model::checkpoint_of;
+use crate::sqlite_read_models::OpenError;
 use crate::{low_stock, orders, product_inventory, reservations, stock_levels, transfers, values};
 
 /// The read models in a file, only to be read; a service may go on writing them.
@@ -47,6 +50,31 @@ impl ReadModel {
     }
 }
 
+/// How far the furthest of the read models in a file is, also of those that this release doesn't know; `None` where there are none yet.
+///
+/// # Errors
+///
+/// [`OpenError`] when that can't be read.
+pub fn furthest(path: &Path) -> Result<Option<Position>, OpenError> {
+    if !fs::exists(path)? {
+        return Ok(None);
+    }
+    let connection = open_to_read(path)?;
+    if !connection.table_exists(None, "checkpoints")? {
+        return Ok(None); // Who has made the file was stopped.
+    }
+    let furthest = "SELECT ifnull(max(position), 0) FROM checkpoints";
+    Ok(Some(connection.query_row(furthest, [], |row| Ok(Position(values::number(row, 0)?)))?))
+}
+
+fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
+    // No connection is shared between threads, so SQLite need not lock for each call.
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    Ok(connection)
+}
+
 impl ReadModelFile {
     /// Opens the file at one moment: what is read of it later is of that moment.
     ///
@@ -54,10 +82,7 @@ impl ReadModelFile {
     ///
     /// What `SQLite` says.
     pub fn open(path: &Path) -> rusqlite::Result<Self> {
-        // No connection is shared between threads, so SQLite need not lock for each call.
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        let connection = open_to_read(path)?;
         connection.execute_batch("BEGIN")?;
         // One that an older release didn't know has seen nothing.
         let at = |name| checkpoint_of(&connection, name).optional().map(Option::unwrap_or_default);
@@ -70,16 +95,6 @@ impl ReadModelFile {
             transfers: at(transfers::NAME)?,
         };
         Ok(Self { connection, checkpoints })
-    }
-
-    /// How far the furthest of all read models is, also of those that this release doesn't know.
-    ///
-    /// # Errors
-    ///
-    /// What `SQLite` says.
-    pub fn furthest(&self) -> rusqlite::Result<Position> {
-        let furthest = "SELECT ifnull(max(position), 0) FROM checkpoints";
-        self.connection.query_row(furthest, [], |row| Ok(Position(values::number(row, 0)?)))
     }
 
     /// How far each read model is.
@@ -225,5 +240,25 @@ pub fn wanted(expected: &mut Expected, model: ReadModel) -> &mut Digest {
         ReadModel::Reservations => &mut expected.reservations,
         ReadModel::Orders => &mut expected.orders,
         ReadModel::Transfers => &mut expected.transfers,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_not_be_read_has_not_seen_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("read_models.db");
+        assert_eq!(furthest(&path).unwrap(), None);
+        fs::write(&path, "").unwrap();
+        assert_eq!(furthest(&path).unwrap(), None, "who has made it was stopped");
+        fs::write(&path, "x".repeat(8_192)).unwrap();
+        assert!(matches!(furthest(&path), Err(OpenError::Damaged(_))));
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("read_models.db", &path).unwrap();
+        assert!(matches!(furthest(&path), Err(OpenError::File(_))));
     }
 }

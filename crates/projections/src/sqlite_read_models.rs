@@ -2,6 +2,7 @@
 //!
 //! The file can be rebuilt from the log at any time, so it is written with `synchronous=NORMAL`.
 
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -57,6 +58,9 @@ pub enum OpenError {
     /// `SQLite` refuses the file.
     #[error("the read models can't be opened: {0}")]
     Sqlite(rusqlite::Error),
+    /// The file can't be asked for.
+    #[error("the read models can't be opened: {0}")]
+    File(#[from] io::Error),
     /// The file is damaged.
     #[error("the read models are damaged: {0}; remove their file, and a start makes them anew from the log")]
     Damaged(rusqlite::Error),

@@ -11,9 +11,10 @@ use inventory_application::{
 use inventory_cache::CachedStockViews;
 use inventory_eventstore::Seen;
 use inventory_messaging::InProcessBus;
-use inventory_projections::digests::ReadModelFile;
+use inventory_projections::digests::furthest;
 use inventory_projections::{
-    ProjectionRunner, SqliteReadModels, low_stock, orders, product_inventory, reservations, stock_levels, transfers,
+    OpenError, ProjectionRunner, SqliteReadModels, low_stock, orders, product_inventory, reservations, stock_levels,
+    transfers,
 };
 use inventory_resilience::ResilientLists;
 
@@ -24,10 +25,13 @@ use crate::telemetry::write_spans::WriteSpans;
 /// The name of the read models' file in the data folder.
 pub(crate) const READ_MODELS_FILE: &str = "read_models.db";
 
-/// How far the read models are, if that can be read before anything is opened for good.
-pub(crate) fn seen_by_read_models(path: &Path) -> Option<Seen> {
-    let position = ReadModelFile::open(path).and_then(|file| file.furthest()).ok()?;
-    Some(Seen { by: path.to_owned(), position })
+/// How far the read models are, before anything is opened for good; `None` where there are none.
+///
+/// # Errors
+///
+/// [`OpenError`] where that can't be read: they may be the only ones that know of lost events.
+pub(crate) fn seen_by_read_models(path: &Path) -> Result<Option<Seen>, OpenError> {
+    Ok(furthest(path)?.map(|position| Seen { by: path.to_owned(), position }))
 }
 
 /// What keeps the read models up to date, and the newest events that it takes from memory.

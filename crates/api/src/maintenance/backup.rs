@@ -63,7 +63,8 @@ struct BackedUp {
 /// [`MaintenanceError`] says what can't be read or written, or what is wrong with the store; then the copy is no backup.
 pub fn backup(settings: &Settings, to: &Path, progress: Progress) -> Result<Position, MaintenanceError> {
     // Before the events: those of a service that goes on are never behind what was seen of them earlier.
-    let seen = seen_by_read_models(&settings.data.dir.join(READ_MODELS_FILE));
+    let models = settings.data.dir.join(READ_MODELS_FILE);
+    let seen = seen_by_read_models(&models).map_err(MaintenanceError::sqlite(&models))?;
     let events = open_events(settings)?;
     let files = files_of(settings);
     seen.map_or(Ok(()), |seen| seen.check(&files.path_in(&settings.data.dir), events.head()))?;

@@ -35,7 +35,7 @@ pub async fn rebuild(
     super::open_events(settings)?; // There has to be a log; none is made.
     let folder = Arc::new(DataFolder::open(&settings.data.dir)?);
     let path = folder.file(READ_MODELS_FILE);
-    let seen = seen_by_read_models(&path);
+    let seen = seen_by_read_models(&path).map_err(MaintenanceError::sqlite(&path))?;
     let store = open_store(Arc::clone(&folder), settings, Arc::new(SystemClock), seen.as_ref())?;
     let OpenedStore { log, control: store, .. } = store;
     let models = SqliteReadModels::open(&path, &read_model_settings(settings));

@@ -29,6 +29,7 @@ use tokio::sync::watch;
 use super::index::Index;
 use super::line::EventLine;
 use super::reader::{each_line, each_stream_line};
+use crate::files::named;
 use crate::lost_events::Seen;
 
 /// What says how far the files are.
@@ -57,14 +58,19 @@ struct Checkpoint {
 }
 
 /// How far the files in this folder are, if it is known: only what was acknowledged is written.
-pub(super) fn written(folder: &Path) -> Option<Seen> {
+pub(super) fn written(folder: &Path) -> io::Result<Option<Seen>> {
     let by = folder.join(CHECKPOINT);
-    let position = Position(checkpoint(&by)?.position);
-    Some(Seen { by, position })
+    let written = checkpoint(&by)?.map(|checkpoint| Position(checkpoint.position));
+    Ok(written.map(|position| Seen { by, position }))
 }
 
-fn checkpoint(path: &Path) -> Option<Checkpoint> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
+/// `None` where there is none, or half of one: it isn't synced. One that can't be read may be the last that knows of lost events.
+fn checkpoint(path: &Path) -> io::Result<Option<Checkpoint>> {
+    match fs::read(path) {
+        Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(named(path)(error)),
+    }
 }
 
 /// The thread that writes the files.
@@ -185,7 +191,7 @@ impl Writer {
     /// Finds out how far the files are, and writes what is missing; starts anew when in doubt.
     fn resume(&mut self, head: Position) -> io::Result<()> {
         self.open.clear();
-        let known = checkpoint(&self.folder.join(CHECKPOINT));
+        let known = checkpoint(&self.folder.join(CHECKPOINT))?;
         match known.filter(|known| known.boot_id == boot_id() && known.position <= head.0) {
             Some(known) => self.position = known.position,
             None => self.start_anew()?,

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::write_ahead_log::{path_of, refuse_emptied, remember_pages};
 use super::{SqliteSettings, append_ids, snapshots};
+use crate::files::named;
 use crate::lost_events::{LostEvents, Seen};
 
 /// Marks the file as ours ("INVE").
@@ -95,6 +96,9 @@ pub enum OpenError {
     /// `SQLite` refuses it.
     #[error("the event store can't be opened: {0}")]
     Sqlite(#[from] rusqlite::Error),
+    /// A file can't be asked for, or opened.
+    #[error("the event store can't be opened: {0}")]
+    File(io::Error),
     /// No connection for readers can be made.
     #[error("the event store can't be opened for reading: {0}")]
     Pool(#[from] r2d2::Error),
@@ -148,7 +152,7 @@ impl OpenError {
 pub(super) fn open_first(path: &Path, seen: Option<&Seen>) -> Result<Connection, OpenError> {
     refuse_emptied(path)?;
     if let Some(seen) = seen
-        && !fs::exists(path).map_err(OpenError::WriteAheadLog)?
+        && !fs::exists(path).map_err(named(path)).map_err(OpenError::File)?
     {
         seen.check(path, Position::START)?;
     }

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 
 use super::schema::OpenError;
-use crate::files::{Files, ReadFile, WriteFile};
+use crate::files::{Files, ReadFile, WriteFile, named};
 
 /// What the log begins with.
 const HEADER_BYTES: usize = 32;
@@ -42,9 +42,11 @@ pub(super) fn pages_after_commit() -> u32 {
 
 /// Refuses a file that has nothing beside a write-ahead log that has something: `SQLite` would remove the log, even where it may only read.
 pub(super) fn refuse_emptied(path: &Path) -> Result<(), OpenError> {
-    // What can't be asked for is told by who opens it.
-    let bytes = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
-    let is_emptied = bytes(path) == 0 && bytes(&path_of(path)) > 0;
+    let bytes = |path: &Path| match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        file => file.map(|file| file.len()).map_err(named(path)).map_err(OpenError::File),
+    };
+    let is_emptied = bytes(path)? == 0 && bytes(&path_of(path))? > 0;
     if is_emptied { Err(OpenError::Emptied(path.to_owned())) } else { Ok(()) }
 }
 
@@ -214,6 +216,18 @@ fn take_again(log: &dyn ReadFile, file: &dyn WriteFile, frames: u64, taken: u64,
 mod tests {
     use super::*;
     use crate::files::RealFiles;
+
+    #[test]
+    fn a_file_that_can_not_be_asked_for_is_not_called_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.db");
+        std::os::unix::fs::symlink("events.db", &path).unwrap();
+        fs::write(folder.path().join("events.db-wal"), "x").unwrap();
+        let refused = refuse_emptied(&path).unwrap_err();
+        assert!(matches!(refused, OpenError::File(_)) && refused.to_string().contains("events.db: "), "{refused}");
+        fs::remove_file(&path).unwrap();
+        assert!(matches!(refuse_emptied(&path), Err(OpenError::Emptied(_))));
+    }
 
     /// As after a sync of the file that has failed, when the kernel has dropped what it had.
     #[test]

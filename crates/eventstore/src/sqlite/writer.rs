@@ -19,7 +19,7 @@ use super::schema::{OpenError, open_first, open_for_repair, open_writer};
 use super::snapshots::EncodedSnapshot;
 use super::write_ahead_log::{pages_after_commit, write_again};
 use super::{SqliteSettings, snapshots};
-use crate::files::{Files, WriteFile};
+use crate::files::{Files, WriteFile, named};
 use crate::lost_events::Seen;
 
 /// What the thread is asked to do.
@@ -90,7 +90,7 @@ impl Writer {
         seen: Option<&Seen>,
     ) -> Result<Self, OpenError> {
         let first = open_first(path, seen)?;
-        let file: Arc<dyn WriteFile> = files.open(path).map_err(OpenError::WriteAheadLog)?.into();
+        let file: Arc<dyn WriteFile> = files.open(path).map_err(named(path)).map_err(OpenError::File)?.into();
         // Before anything is read: what counts as taken into the file, and isn't on the disk, may be read as it was before. Another
         // connection reads what is there now.
         let written = write_again(&first, path, &*files, &*file);
