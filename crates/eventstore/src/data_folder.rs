@@ -63,13 +63,19 @@ impl DataFolder {
     }
 }
 
-/// Makes the folder and those above it that are missing, so that they outlast a power cut.
+/// Makes a folder that may be there, and those above it that are missing, so that they outlast a power cut.
+///
+/// # Errors
+///
+/// What the file system says.
+pub fn create_folder(path: &Path) -> io::Result<()> {
+    create(path, &RealFiles)
+}
+
 fn create(path: &Path, files: &dyn Files) -> io::Result<()> {
-    if path.join(LOCK_FILE).exists() {
-        return Ok(()); // It was made after all of this was done.
-    }
-    let missing = missing_folders(path)?;
-    // Who has made the last one that is there may have been killed before its name was on the disk, or its sync may have failed.
+    let missing = missing_folders(path, files)?;
+    // Who has made the last one that is there may have been killed before its name was on the disk, or its sync may have failed; or somebody
+    // has copied or moved it here, with all that is in it.
     if let Some(there) = path.ancestors().nth(missing.len()).filter(|there| !there.as_os_str().is_empty()) {
         let is_of_others = |error: &io::Error| {
             matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
@@ -124,6 +130,23 @@ mod tests {
             assert_eq!(left, [Path::new("there/above/data/events.db")], "where change {nth} failed");
         }
         assert_eq!(failures, 7, "two folders, two syncs for each, and that of what was there");
+    }
+
+    #[test]
+    fn a_folder_that_was_copied_here_outlasts_a_power_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Disk::over(folder.path());
+        let files = DiskFiles::new(disk.clone());
+        let path = folder.path().join("data");
+        files.make_folder(&path).unwrap();
+        files.create(&path.join(LOCK_FILE), 0).unwrap();
+        let _owned = DataFolder::open_with(&path, &files).unwrap();
+        files.sync_folder(&path).unwrap();
+        let trace = disk.trace();
+        let mut cut = PowerCut::new(&trace);
+        cut.step_to(trace.entries.len());
+        let left: Vec<PathBuf> = cut.left(Survival::Nothing).into_iter().map(|(path, _)| path).collect();
+        assert_eq!(left, [Path::new("data/inventory.lock")]);
     }
 
     #[test]

@@ -60,16 +60,34 @@ pub(crate) trait ReadFile: Send + Sync {
 }
 
 /// The folders of a path that are missing, from the top.
-pub(crate) fn missing_folders(path: &Path) -> io::Result<Vec<&Path>> {
+pub(crate) fn missing_folders<'a>(path: &'a Path, files: &dyn Files) -> io::Result<Vec<&'a Path>> {
     let mut missing = Vec::new();
     for folder in path.ancestors().filter(|folder| !folder.as_os_str().is_empty()) {
-        if fs::exists(folder).map_err(named(folder))? {
+        if files.exists(folder).map_err(named(folder))? {
             break;
         }
         missing.push(folder);
     }
     missing.reverse();
     Ok(missing)
+}
+
+/// Makes a folder that may be there, and those above it that are missing.
+pub(crate) fn make_folders(path: &Path, files: &dyn Files) -> io::Result<()> {
+    missing_folders(path, files)?.into_iter().try_for_each(|folder| files.make_folder(folder).map_err(named(folder)))
+}
+
+/// Has the names in a folder reach the disk, where its file system knows such a sync.
+///
+/// # Errors
+///
+/// What the file system says.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
+    match File::open(path)?.sync_all() {
+        // `EINVAL`, which PostgreSQL passes over as well (`fsync_fname_ext`), and what some say in its place.
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        synced => synced,
+    }
 }
 
 /// The error with the file's name in it.
@@ -120,11 +138,7 @@ impl Files for RealFiles {
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        match File::open(path)?.sync_all() {
-            // Of a file system that knows no such sync, as PostgreSQL takes it (`fsync_fname_ext`).
-            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
-            synced => synced,
-        }
+        sync_folder(path)
     }
 }
 
@@ -147,5 +161,21 @@ impl ReadFile for RealFile {
 
     fn length(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+mod tests {
+    use super::*;
+
+    /// `/proc` knows no syncs.
+    #[test]
+    fn a_file_system_without_syncs_of_folders_is_taken_as_it_is() {
+        let folder = Path::new("/proc");
+        let said = File::open(folder).and_then(|folder| folder.sync_all());
+        assert_eq!(said.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        sync_folder(folder).unwrap();
+        assert_eq!(sync_folder(Path::new("/proc/none")).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

@@ -5,7 +5,7 @@
 //! itself never reads. Where everything stands is held in memory, about 100 bytes a stream and 24 an append id of the last day,
 //! and found again by a scan at the start.
 //!
-//! In reading order: `settings`, `line` (what is written), `recovery` (the scan), `index` (where everything stands),
+//! In reading order: `settings`, `line` (what is written), `recovery` and `scan` (the start), `index` (where everything stands),
 //! `append_ids`, `journal` (appending and its repair), `writer` (its thread), `reader`, `snapshots`, `stream_files`, [`maintenance`].
 
 mod append_ids;
@@ -48,7 +48,7 @@ use self::snapshots::Snapshots;
 use self::stream_files::StreamFiles;
 use self::writer::Job;
 use crate::data_folder::DataFolder;
-use crate::files::{Files, RealFiles, missing_folders};
+use crate::files::{Files, RealFiles, make_folders, named};
 use crate::lost_events::{LostEvents, Seen};
 
 pub use self::recovery::{DroppedBatch, RecoveryError};
@@ -129,9 +129,11 @@ impl JsonlEventStore {
         for seen in seen.into_iter().chain(&written) {
             seen.check(&log, recovered.index.head)?;
         }
-        missing_folders(&log)?.into_iter().try_for_each(|folder| files.make_folder(folder))?;
-        files.sync_folder(&events)?;
-        files.sync_folder(&folder.file(""))?; // The folder itself has to outlast a power cut, too.
+        make_folders(&log, &*files)?;
+        // The folders themselves have to outlast a power cut, too.
+        for folder in [events.clone(), folder.file("")] {
+            files.sync_folder(&folder).map_err(named(&folder))?;
+        }
         let dropped = recovered.dropped.clone();
         let (journal, index) = Journal::open(&log, Arc::clone(&files), settings.segment_bytes, clock, recovered)?;
         let snapshots = Snapshots::open(events.join("snapshots"), files, settings.closed_reservations_remembered)?;

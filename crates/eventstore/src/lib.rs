@@ -13,8 +13,9 @@ pub mod lost_events;
 pub mod sqlite;
 pub mod state_codec;
 
-pub use data_folder::{DataFolder, DataFolderError};
+pub use data_folder::{DataFolder, DataFolderError, create_folder};
 pub use event_file::{EventFile, EventStoreFiles, KeptState, SnapshotPlace};
+pub use files::sync_folder;
 pub use jsonl::{DroppedBatch, JsonlEventStore, JsonlOpenError, JsonlSettings};
 pub use lost_events::{LostEvents, Seen};
 pub use sqlite::{OpenError, SqliteEventStore, SqliteSettings};

@@ -4,11 +4,11 @@
 //! without it a backup isn't whole. Read models aren't part of it; they are built anew from the log.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use inventory_application::Position;
-use inventory_eventstore::DataFolder;
+use inventory_eventstore::{DataFolder, create_folder, sync_folder};
 use serde::{Deserialize, Serialize};
 
 use super::{MaintenanceError, is_there, open_events};
@@ -71,7 +71,7 @@ pub fn backup(settings: &Settings, to: &Path, progress: Progress) -> Result<Posi
     if is_there(to)? {
         return Err(MaintenanceError::InTheWay(to.to_owned()));
     }
-    fs::create_dir_all(to).map_err(MaintenanceError::file(to))?;
+    create_folder(to).map_err(MaintenanceError::file(to))?;
     let phase = progress.phase("Backing up", 0);
     events.copy_to(to, &mut |done, all| phase.set(done, all))?;
     drop(phase);
@@ -92,9 +92,13 @@ pub fn backup(settings: &Settings, to: &Path, progress: Progress) -> Result<Posi
     let path = to.join(MANIFEST);
     let text = serde_json::to_vec_pretty(&manifest)
         .map_err(|error| MaintenanceError::File { path: path.clone(), source: error.into() })?;
-    fs::write(&path, text).map_err(MaintenanceError::file(&path))?;
-    sync(&path)?;
-    sync(to)?;
+    let write = || {
+        let mut file = File::create_new(&path)?;
+        file.write_all(&text)?;
+        file.sync_all()
+    };
+    write().map_err(MaintenanceError::file(&path))?;
+    sync_folder(to).map_err(MaintenanceError::file(to))?;
     Ok(events.head())
 }
 
@@ -151,7 +155,7 @@ pub fn restore(settings: &Settings, from: &Path, progress: Progress) -> Result<P
         fs::rename(&path, folder.file(name)).map_err(MaintenanceError::file(&path))?;
     }
     fs::remove_dir(&unfinished).map_err(MaintenanceError::file(&unfinished))?;
-    sync(&settings.data.dir)?;
+    sync_folder(&settings.data.dir).map_err(MaintenanceError::file(&settings.data.dir))?;
     Ok(Position(manifest.head))
 }
 
@@ -193,9 +197,4 @@ fn sum(path: &Path, phase: &Phase) -> io::Result<(u64, String)> {
             }
         }
     }
-}
-
-/// Has a file or a folder reach the disk.
-fn sync(path: &Path) -> Result<(), MaintenanceError> {
-    File::open(path).and_then(|file| file.sync_all()).map_err(MaintenanceError::file(path))
 }

@@ -14,7 +14,7 @@ use super::reader::read_log;
 use super::recovery::{RecoveryError, recover_beside_a_writer, segment_path};
 use super::snapshots::Snapshots;
 use crate::event_file::{EventFile, KeptState, SnapshotPlace};
-use crate::files::RealFiles;
+use crate::files::{RealFiles, sync_folder};
 
 /// Bytes that are copied at a time.
 const CHUNK: usize = 1 << 20;
@@ -106,7 +106,7 @@ impl EventFile for JsonlEventFile {
             copy_segment(&source, &target, segment.end, &mut copied).map_err(unavailable)?;
         }
         for folder in [&log, &to.join(super::FOLDER), to] {
-            File::open(folder).and_then(|folder| folder.sync_all()).map_err(unavailable)?;
+            sync_folder(folder).map_err(unavailable)?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! States of long streams, a file each beside the journal. They are a cache: what can't be read, or doesn't fit, is none.
+//! States of long streams, a file each beside the journal. They are a cache: one that can't be read, or doesn't fit, is none.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::event_file::SnapshotPlace;
-use crate::files::{Files, missing_folders};
+use crate::files::{Files, make_folders, named};
 use crate::state_codec::{decode_state, encode_state, fingerprint};
 
 /// The snapshots of one folder.
@@ -51,7 +51,7 @@ struct Front {
 impl Snapshots {
     /// The snapshots in `folder`, which is made if it isn't there.
     pub(super) fn open(folder: PathBuf, files: Arc<dyn Files>, closed_remembered: usize) -> io::Result<Self> {
-        missing_folders(&folder)?.into_iter().try_for_each(|folder| files.make_folder(folder))?;
+        make_folders(&folder, &*files)?;
         Self::read_only(folder, files, closed_remembered)
     }
 
@@ -59,7 +59,7 @@ impl Snapshots {
     pub(super) fn read_only(folder: PathBuf, files: Arc<dyn Files>, closed_remembered: usize) -> io::Result<Self> {
         let names = match files.names(&folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            names => names?,
+            names => names.map_err(named(&folder))?,
         };
         let mut kept: HashMap<StockId, Vec<Kept>> = HashMap::new();
         for name in names {

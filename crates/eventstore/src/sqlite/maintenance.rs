@@ -1,6 +1,7 @@
 //! Work on the file as a whole, beside a service that may be using it: what its own structure says, and copies.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use super::reader::read_log;
 use super::schema::stream_of_blob;
 use super::write_ahead_log::refuse_emptied;
 use crate::event_file::{EventFile, KeptState, SnapshotPlace};
+use crate::files::sync_folder;
 use crate::state_codec::{decode_state, fingerprint};
 
 /// What a stream takes in memory while the chains are proved, about, in bytes.
@@ -261,11 +263,7 @@ impl EventFile for SqliteEventFile {
             copy.execute_batch("PRAGMA journal_mode = delete") // One file, with nothing beside it.
         };
         copy().map_err(unavailable)?;
-        sync(&path).and_then(|()| sync(to)).map_err(|error| StoreError::Unavailable(Box::new(error)))
+        let synced = File::open(&path).and_then(|file| file.sync_all()).and_then(|()| sync_folder(to));
+        synced.map_err(|error| StoreError::Unavailable(Box::new(error)))
     }
-}
-
-/// Has a file or a folder reach the disk.
-fn sync(path: &Path) -> std::io::Result<()> {
-    std::fs::File::open(path)?.sync_all()
 }
