@@ -205,8 +205,7 @@ pub async fn compose(settings: &Settings, lines: &Log) -> Result<Services, Compo
 
 /// Says in the log what fails in the event store and is nobody's answer, for as long as it is open.
 fn tell_of_failures(store: &dyn StoreControl, log: &Logger) {
-    let Some(mut failure) = store.failure() else { return };
-    let log = log.clone();
+    let (mut failure, log) = (store.failure(), log.clone());
     tokio::spawn(async move {
         while failure.changed().await.is_ok() {
             if let Some(failure) = &*failure.borrow_and_update() {

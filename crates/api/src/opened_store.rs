@@ -38,8 +38,8 @@ pub trait StoreControl: Send + Sync {
     /// What of it doesn't work, where it works all the same; in words that may be shown to anybody.
     fn is_degraded(&self) -> Option<&'static str>;
 
-    /// What has failed last and is nobody's answer; `None` where every failure is one.
-    fn failure(&self) -> Option<watch::Receiver<Option<Arc<str>>>>;
+    /// What has failed last and is nobody's answer.
+    fn failure(&self) -> watch::Receiver<Option<Arc<str>>>;
 
     /// Finishes what was accepted, and closes the files.
     async fn close(&self);
@@ -125,8 +125,8 @@ impl StoreControl for SqliteEventStore {
         None
     }
 
-    fn failure(&self) -> Option<watch::Receiver<Option<Arc<str>>>> {
-        Some(self.failure())
+    fn failure(&self) -> watch::Receiver<Option<Arc<str>>> {
+        self.failure()
     }
 
     async fn close(&self) {
@@ -144,8 +144,8 @@ impl StoreControl for JsonlEventStore {
         self.stream_files_failure().map(|_| "the readable files of the stocks can't be written")
     }
 
-    fn failure(&self) -> Option<watch::Receiver<Option<Arc<str>>>> {
-        None
+    fn failure(&self) -> watch::Receiver<Option<Arc<str>>> {
+        self.failure()
     }
 
     async fn close(&self) {

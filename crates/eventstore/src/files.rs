@@ -34,6 +34,9 @@ pub(crate) trait Files: Send + Sync {
     /// Makes a folder, where it isn't there.
     fn make_folder(&self, path: &Path) -> io::Result<()>;
 
+    /// Has all that was written to an existing file reach the disk, also where it can only be read.
+    fn sync(&self, path: &Path) -> io::Result<()>;
+
     /// Gives a file its final name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
@@ -131,6 +134,10 @@ impl Files for RealFiles {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
             made => made,
         }
+    }
+
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_data()
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

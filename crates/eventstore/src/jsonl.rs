@@ -70,6 +70,7 @@ pub struct JsonlEventStore {
     is_poisoned: Arc<AtomicBool>,
     log_page_events_max: usize,
     dropped: Option<DroppedBatch>,
+    failure: watch::Receiver<Option<Arc<str>>>,
 }
 
 /// Why the files can't be used as an event store.
@@ -137,7 +138,7 @@ impl JsonlEventStore {
         let dropped = recovered.dropped.clone();
         let (journal, index) = Journal::open(&log, Arc::clone(&files), settings.segment_bytes, clock, recovered)?;
         let snapshots = Snapshots::open(events.join("snapshots"), files, settings.closed_reservations_remembered)?;
-        let (announce, appended) = watch::channel(journal.head());
+        let (failure, (announce, appended)) = (journal.failure(), watch::channel(journal.head()));
         let is_poisoned = Arc::new(AtomicBool::new(false));
         let (jobs, inbox) = mpsc::channel(settings.writer_queue_batches_max);
         let poisoned = Arc::clone(&is_poisoned);
@@ -164,6 +165,7 @@ impl JsonlEventStore {
             is_poisoned,
             log_page_events_max: settings.log_page_events_max.max(1),
             dropped,
+            failure,
         }))
     }
 
@@ -184,6 +186,12 @@ impl JsonlEventStore {
     pub fn stream_files_failure(&self) -> Option<String> {
         let files = self.stream_files.lock().unwrap_or_else(PoisonError::into_inner);
         files.as_ref().and_then(StreamFiles::failure)
+    }
+
+    /// What has failed last and is nobody's answer: the log is whole, but less would be noticed if a part of it were lost.
+    #[must_use]
+    pub fn failure(&self) -> watch::Receiver<Option<Arc<str>>> {
+        self.failure.clone()
     }
 
     /// Finishes what was accepted, and ends the writers.

@@ -75,6 +75,14 @@ impl Files for DiskFiles {
         self.change(Change::MakeFolder { path: self.below(path) }, || RealFiles.make_folder(path))
     }
 
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        if (self.past_the_disk)(path) {
+            return Ok(());
+        }
+        let file = self.disk.file(&self.below(path)).ok_or(io::ErrorKind::NotFound)?;
+        self.change(Change::Sync { file }, || Ok(()))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let change = Change::Rename { from: self.below(from), to: self.below(to) };
         self.change(change, || RealFiles.rename(from, to))

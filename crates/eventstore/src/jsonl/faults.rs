@@ -123,16 +123,45 @@ fn a_start_goes_on_where_the_mark_of_the_segment_before_can_not_be_written_any_m
     let mut went_on = Vec::new();
     for nth in 1.. {
         disk.fail(Fault { aim: Aim::Changes, nth, how: How::Fails });
-        let opened = Journals::SMALL.open(folder.path(), &clock);
+        let opened = Journals::SMALL.open_store(folder.path(), &clock);
         let Some(failed) = disk.failed_at() else { break };
         disk.heal();
-        if let (Ok(_), Entry::Failed(change)) = (opened, &disk.trace().entries[failed]) {
+        if let (Ok(opened), Entry::Failed(change)) = (opened, &disk.trace().entries[failed]) {
             went_on.push(change.clone());
+            let told = opened.failure();
+            assert!(told.has_changed().unwrap(), "{change:?}");
+            assert!(told.borrow().as_deref().is_some_and(|told| told.contains("injected")), "{told:?}");
         }
     }
     let is_of_mark = matches!(&went_on[..], [Change::Open { path }, Change::Write { file, .. }, Change::Sync { file: synced }]
         if *path == before_last && [*file, *synced].map(Some) == [disk.file(&before_last); 2]);
     assert!(is_of_mark, "{went_on:?}");
+}
+
+/// They may have been moved to where nobody may write.
+#[test]
+fn a_start_opens_for_writing_only_the_last_segment_and_the_one_before() {
+    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(0)));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Disk::over(folder.path());
+    let opened = Journals::SMALL.open(folder.path(), &clock).unwrap();
+    (0..20).for_each(|version| append(&runtime, &opened, version..version + 1));
+    drop(opened);
+    let last = std::fs::read_dir(folder.path().join("events/log")).unwrap().count();
+    assert!(last > 3, "{last} segments");
+    let before = disk.trace().entries.len();
+    drop(Journals::SMALL.open(folder.path(), &clock).unwrap());
+    let trace = disk.trace();
+    let opened: Vec<_> = trace.entries[before..]
+        .iter()
+        .filter_map(|entry| match entry {
+            Entry::Done(Change::Open { path }) => Some(path.clone()),
+            _ => None,
+        })
+        .collect();
+    let written = [last, last - 1].map(|number| Path::new("events/log").join(format!("{number:08}.jsonl")));
+    assert_eq!(opened, written);
 }
 
 /// Appends the events of these versions to one stream, in one batch.
@@ -159,17 +188,21 @@ struct Journals {
 impl Journals {
     /// Batches often go on in another segment.
     const SMALL: Self = Self { segment_bytes: 3_000 };
-}
 
-impl Backend for Journals {
-    fn open(&self, folder: &Path, clock: &Arc<ManualClock>) -> Result<Opened, String> {
+    fn open_store(&self, folder: &Path, clock: &Arc<ManualClock>) -> Result<Arc<JsonlEventStore>, String> {
         let (disk, _) = Disk::of(&folder.canonicalize().unwrap()).expect("a disk");
         let data = Arc::new(DataFolder::open(folder).map_err(|error| error.to_string())?);
         let segment_bytes = self.segment_bytes;
         let settings =
             JsonlSettings { segment_bytes, stream_files: false, repair_pause_ms: 2, ..JsonlSettings::default() };
         let store = JsonlEventStore::open_with(data, &settings, clock.clone(), None, Arc::new(DiskFiles::new(disk)));
-        let store = store.map_err(|error| error.to_string())?;
+        store.map_err(|error| error.to_string())
+    }
+}
+
+impl Backend for Journals {
+    fn open(&self, folder: &Path, clock: &Arc<ManualClock>) -> Result<Opened, String> {
+        let store = self.open_store(folder, clock)?;
         let poisoned = Arc::clone(&store);
         let is_poisoned = Arc::new(move || poisoned.is_poisoned());
         Ok(Opened { events: store.clone(), log: store, is_poisoned })

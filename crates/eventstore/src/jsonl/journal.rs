@@ -10,6 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use inventory_application::ports::{AppendGroup, AppendOutcome, Clock, StoreError};
 use inventory_application::{Position, StreamId};
+use tokio::sync::watch;
 
 use super::append_ids::{AppendIds, Known, outcome};
 use super::index::{Head, Index, Segment};
@@ -43,6 +44,8 @@ pub(super) struct Journal {
     end: u64,
     /// The last segment that this journal has given its name; that, or a later step, may have failed.
     named: u32,
+    /// What has failed last and is nobody's answer.
+    failure: watch::Sender<Option<Arc<str>>>,
     /// Reused from batch to batch.
     buffer: Vec<u8>,
     data: Vec<u8>,
@@ -96,6 +99,7 @@ impl Journal {
             number,
             end,
             named: 0,
+            failure: watch::Sender::new(None),
             buffer: Vec::new(),
             data: Vec::new(),
             metadata: MetadataEncoder::default(),
@@ -105,8 +109,8 @@ impl Journal {
         } else {
             journal.open = Some(journal.bring_to_disk(last_batch)?);
             if let Some((previous, end)) = before {
-                // The machine may have stopped before it was there. Without it the log is whole, also where it can't be written any more.
-                drop(journal.mark_continued(previous, end));
+                // The machine may have stopped before it was there.
+                journal.mark_or_tell(previous, end);
             }
             if dropped.is_some() {
                 journal.start_segment(segment_bytes, true)?;
@@ -122,7 +126,7 @@ impl Journal {
     fn bring_to_disk(&self, last: Option<LastBatch>) -> io::Result<OpenSegment> {
         self.files.sync_folder(&self.folder)?;
         for path in (1..self.number).map(|number| segment_path(&self.folder, number)) {
-            self.files.open(&path).and_then(|file| file.sync()).map_err(named(&path))?;
+            self.files.sync(&path).map_err(named(&path))?;
         }
         let path = segment_path(&self.folder, self.number);
         let write = || {
@@ -142,6 +146,13 @@ impl Journal {
 
     pub(super) fn is_poisoned(&self) -> bool {
         self.open.is_none()
+    }
+
+    /// What has failed and is nobody's answer; also what has before this was asked.
+    pub(super) fn failure(&self) -> watch::Receiver<Option<Arc<str>>> {
+        let mut failure = self.failure.subscribe();
+        failure.mark_changed();
+        failure
     }
 
     /// Makes a batch durable.
@@ -319,9 +330,19 @@ impl Journal {
         self.index.write().unwrap_or_else(PoisonError::into_inner).segments.0.push(segment);
         (self.number, self.end) = (number, end);
         self.open = Some(OpenSegment { file, bytes });
-        match self.mark_continued(previous.0, previous.1) {
-            Err(error) if !abandoned => Err(error),
-            _ => Ok(()), // What was left after a failure may be on a part of the disk that is gone.
+        if abandoned {
+            self.mark_or_tell(previous.0, previous.1); // What was left after a failure may be on a part of the disk that is gone.
+            return Ok(());
+        }
+        self.mark_continued(previous.0, previous.1)
+    }
+
+    /// Without the mark the log is whole, so it goes on where it can't be written.
+    fn mark_or_tell(&self, previous: u32, end: u64) {
+        if let Err(error) = self.mark_continued(previous, end) {
+            let path = segment_path(&self.folder, self.number);
+            let unmarked = format!("if {} were lost, a start might not notice: {error}", path.display());
+            self.failure.send_replace(Some(unmarked.into()));
         }
     }
 
@@ -330,9 +351,13 @@ impl Journal {
         if previous == 0 {
             return Ok(());
         }
-        let file = self.files.open(&segment_path(&self.folder, previous))?;
-        file.write_all_at(&mark_of(self.number), end)?;
-        file.sync()
+        let path = segment_path(&self.folder, previous);
+        let write = || {
+            let file = self.files.open(&path)?;
+            file.write_all_at(&mark_of(self.number), end)?;
+            file.sync()
+        };
+        write().map_err(named(&path))
     }
 }
 
