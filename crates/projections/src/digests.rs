@@ -1,13 +1,13 @@
 //! The read models as digests, and the rows behind what differs: for `inventory verify`.
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
+use std::{fs, io};
 
 use inventory_application::Position;
 use inventory_application::audit::{Checkpoints, Digest, Expected, LevelRow, OrderRow, ReservationRow, TransferRow};
 use inventory_domain::{CustomerId, OrderId, ProductId, ReservationId, StockId, StoreId, TransferId};
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, Error, ErrorCode, OpenFlags, OptionalExtension, ffi};
 
 use crate::model::checkpoint_of;
 use crate::sqlite_read_models::OpenError;
@@ -59,12 +59,44 @@ pub fn furthest(path: &Path) -> Result<Option<Position>, OpenError> {
     if !fs::exists(path)? {
         return Ok(None);
     }
-    let connection = open_to_read(path)?;
+    match open_to_read(path).and_then(|connection| furthest_in(&connection)) {
+        // Who has made the file was stopped, and only who may write takes back what was half done.
+        Err(Error::SqliteFailure(error, _)) if error.extended_code == ffi::SQLITE_READONLY_ROLLBACK => Ok(None),
+        // The files that SQLite wants beside it can't be made by who may only read. Nobody needs them where there is no log.
+        Err(Error::SqliteFailure(error, _))
+            if matches!(error.code, ErrorCode::ReadOnly | ErrorCode::CannotOpen) && !has_log(path)? =>
+        {
+            Ok(furthest_in(&open_alone(path)?)?)
+        }
+        furthest => Ok(furthest?),
+    }
+}
+
+fn furthest_in(connection: &Connection) -> rusqlite::Result<Option<Position>> {
     if !connection.table_exists(None, "checkpoints")? {
         return Ok(None); // Who has made the file was stopped.
     }
     let furthest = "SELECT ifnull(max(position), 0) FROM checkpoints";
-    Ok(Some(connection.query_row(furthest, [], |row| Ok(Position(values::number(row, 0)?)))?))
+    connection.query_row(furthest, [], |row| Ok(Some(Position(values::number(row, 0)?))))
+}
+
+/// Whether a write-ahead log beside the file has something.
+fn has_log(path: &Path) -> io::Result<bool> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    match fs::metadata(log) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        log => Ok(log?.len() > 0),
+    }
+}
+
+/// A file that nobody else has open, and that has nothing beside it.
+fn open_alone(path: &Path) -> Result<Connection, OpenError> {
+    let path = fs::canonicalize(path)?;
+    let path = path.to_str().ok_or(io::ErrorKind::InvalidFilename).map_err(io::Error::from)?;
+    let escaped = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    Ok(Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)?)
 }
 
 fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
@@ -247,6 +279,7 @@ pub fn wanted(expected: &mut Expected, model: ReadModel) -> &mut Digest {
 #[allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 mod tests {
     use super::*;
+    use crate::model::create_checkpoints;
 
     #[test]
     fn what_can_not_be_read_has_not_seen_nothing() {
@@ -260,5 +293,35 @@ mod tests {
         fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("read_models.db", &path).unwrap();
         assert!(matches!(furthest(&path), Err(OpenError::File(_))));
+    }
+
+    #[test]
+    fn a_file_whose_maker_was_stopped_has_seen_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, made) = (folder.path().join("read_models.db"), folder.path().join("made.db"));
+        let maker = Connection::open(&made).unwrap();
+        let numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200) SELECT zeroblob(4000) FROM n";
+        maker.execute_batch("PRAGMA cache_size = 1; CREATE TABLE other (x); BEGIN").unwrap();
+        maker.execute_batch(&format!("CREATE TABLE checkpoints (x); INSERT INTO checkpoints {numbers}")).unwrap();
+        fs::copy(&made, &path).unwrap();
+        fs::copy(folder.path().join("made.db-journal"), folder.path().join("read_models.db-journal")).unwrap();
+        let refused = open_to_read(&path).and_then(|connection| furthest_in(&connection)).unwrap_err();
+        assert_eq!(refused.sqlite_extended_error_code(), Some(ffi::SQLITE_READONLY_ROLLBACK), "{refused}");
+        assert_eq!(furthest(&path).unwrap(), None);
+    }
+
+    #[test]
+    fn a_file_that_nobody_has_open_is_read_alone_whatever_its_name_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("of 100%?cache=x#y.db");
+        let maker = Connection::open(&path).unwrap();
+        maker.pragma_update(None, "journal_mode", "wal").unwrap();
+        let insert = "INSERT INTO checkpoints (name, position, owner_epoch) VALUES ('stock_levels', 7, 1)";
+        create_checkpoints(&maker).unwrap();
+        maker.execute(insert, []).unwrap();
+        assert!(has_log(&path).unwrap());
+        drop(maker);
+        assert!(!has_log(&path).unwrap());
+        assert_eq!(furthest_in(&open_alone(&path).unwrap()).unwrap(), Some(Position(7)));
     }
 }
