@@ -108,9 +108,11 @@ impl Journal {
             journal.start_segment(segment_bytes, false)?;
         } else {
             journal.open = Some(journal.bring_to_disk(last_batch)?);
-            if let Some((previous, end)) = before {
-                // The machine may have stopped before it was there.
-                journal.mark_or_tell(previous, end);
+            // Who was here before may have been stopped before it was there; the log is whole without it.
+            if let Some((previous, end)) = before
+                && !journal.is_marked(previous, end)
+            {
+                drop(journal.mark_or_tell(previous, end));
             }
             if dropped.is_some() {
                 journal.start_segment(segment_bytes, true)?;
@@ -124,7 +126,7 @@ impl Journal {
     /// Recover from fsync Failures?", USENIX ATC 2020), so what may not be on the disk is written once more. The segments before the last
     /// one were synced before anything came behind them; unless somebody has copied them here.
     fn bring_to_disk(&self, last: Option<LastBatch>) -> io::Result<OpenSegment> {
-        self.files.sync_folder(&self.folder)?;
+        self.files.sync_folder(&self.folder).map_err(named(&self.folder))?;
         for path in (1..self.number).map(|number| segment_path(&self.folder, number)) {
             self.files.sync(&path).map_err(named(&path))?;
         }
@@ -330,20 +332,28 @@ impl Journal {
         self.index.write().unwrap_or_else(PoisonError::into_inner).segments.0.push(segment);
         (self.number, self.end) = (number, end);
         self.open = Some(OpenSegment { file, bytes });
-        if abandoned {
-            self.mark_or_tell(previous.0, previous.1); // What was left after a failure may be on a part of the disk that is gone.
-            return Ok(());
+        match self.mark_or_tell(previous.0, previous.1) {
+            Err(error) if !abandoned => Err(error),
+            _ => Ok(()), // What was left after a failure may be on a part of the disk that is gone.
         }
-        self.mark_continued(previous.0, previous.1)
     }
 
-    /// Without the mark the log is whole, so it goes on where it can't be written.
-    fn mark_or_tell(&self, previous: u32, end: u64) {
-        if let Err(error) = self.mark_continued(previous, end) {
+    /// Whether the segment is known to say that another follows.
+    fn is_marked(&self, segment: u32, end: u64) -> bool {
+        let mut mark = mark_of(self.number);
+        let expected = mark.clone();
+        let file = self.files.open_to_read(&segment_path(&self.folder, segment));
+        file.and_then(|file| file.read_exact_at(&mut mark, end)).is_ok() && mark == expected
+    }
+
+    fn mark_or_tell(&self, previous: u32, end: u64) -> io::Result<()> {
+        let marked = self.mark_continued(previous, end);
+        if let Err(error) = &marked {
             let path = segment_path(&self.folder, self.number);
             let unmarked = format!("if {} were lost, a start might not notice: {error}", path.display());
             self.failure.send_replace(Some(unmarked.into()));
         }
+        marked
     }
 
     /// Says in the segment before the last one that another follows: if that were lost, nobody would miss it otherwise.
