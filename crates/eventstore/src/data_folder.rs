@@ -1,12 +1,12 @@
 //! A folder that one process owns at a time.
 
-use std::fs::{File, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::files::{Files, RealFiles, missing_folders};
+use crate::files::{Files, RealFiles, missing_folders, named};
 
 /// The file whose lock says that the folder has an owner.
 const LOCK_FILE: &str = "inventory.lock";
@@ -76,19 +76,22 @@ fn create(path: &Path, files: &dyn Files) -> io::Result<()> {
     let missing = missing_folders(path, files)?;
     // Who has made the last one that is there may have been killed before its name was on the disk, or its sync may have failed; or somebody
     // has copied or moved it here, with all that is in it.
-    if let Some(there) = path.ancestors().nth(missing.len()).filter(|there| !there.as_os_str().is_empty()) {
+    if let Some(there) = path.ancestors().nth(missing.len()).filter(|there| !there.as_os_str().is_empty())
+        && let Some(parent) = fs::canonicalize(there)?.parent()
+    {
         let is_of_others = |error: &io::Error| {
             matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
         };
-        match files.sync_folder(parent_of(there)) {
+        match files.sync_folder(parent) {
             Err(error) if is_of_others(&error) => (), // Then this program hasn't made it.
             synced => synced?,
         }
     }
     for folder in missing {
-        files.sync_folder(parent_of(folder))?; // Nothing is made where its name can't be synced afterwards.
+        let sync = || files.sync_folder(parent_of(folder)).map_err(named(parent_of(folder)));
+        sync()?; // Nothing is made where its name can't be synced afterwards.
         files.make_folder(folder)?;
-        files.sync_folder(parent_of(folder))?;
+        sync()?;
     }
     Ok(())
 }
