@@ -144,6 +144,32 @@ fn a_start_goes_on_where_the_mark_of_the_segment_before_can_not_be_written_any_m
     assert!(is_of_mark, "{went_on:?}");
 }
 
+/// The repair starts another one, and the segment stays without its mark.
+#[test]
+fn a_batch_is_refused_and_told_of_where_the_mark_before_its_segment_can_not_be_written() {
+    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(0)));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let mut refused = 0;
+    for nth in 1.. {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Disk::over(folder.path());
+        let store = Journals::SMALL.open_store(folder.path(), &clock).unwrap();
+        runtime.block_on(store.append(added(0..2))).unwrap(); // Another one doesn't fit.
+        disk.fail(Fault { aim: Aim::Changes, nth, how: How::Fails });
+        let outcome = runtime.block_on(store.append(added(2..4)));
+        let Some(failed) = disk.failed_at() else { break };
+        disk.heal();
+        let is_of_mark = matches!(&disk.trace().entries[failed], Entry::Failed(Change::Open { path }) if path.ends_with("00000001.jsonl"));
+        if is_of_mark {
+            refused += 1;
+            assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}");
+        }
+        let is_told = store.failure().borrow().as_deref().is_some_and(|told| told.contains("00000002.jsonl"));
+        assert!(is_told || !is_of_mark, "{:?}", store.failure());
+    }
+    assert_eq!(refused, 1);
+}
+
 /// They may have been moved to where nobody may write.
 #[test]
 fn a_start_opens_for_writing_only_the_last_segment() {
@@ -171,6 +197,12 @@ fn a_start_opens_for_writing_only_the_last_segment() {
 
 /// Appends the events of these versions to one stream, in one batch.
 fn append(runtime: &tokio::runtime::Runtime, opened: &Opened, versions: std::ops::Range<u64>) {
+    let outcomes = runtime.block_on(opened.events.append(added(versions))).unwrap();
+    assert!(matches!(outcomes[..], [AppendOutcome::Appended { .. }]), "{outcomes:?}");
+}
+
+/// A batch of the events of these versions, of one stream.
+fn added(versions: std::ops::Range<u64>) -> Arc<Vec<AppendGroup>> {
     let reason = Reason::new(&"x".repeat(400)).unwrap();
     let added = |_| Event::StockAdded { quantity: Quantity::new(1).unwrap(), reason: reason.clone() }.into();
     let stock_id = StockId { product_id: ProductId::from_u128(1), store_id: StoreId::from_u128(1) };
@@ -180,9 +212,7 @@ fn append(runtime: &tokio::runtime::Runtime, opened: &Opened, versions: std::ops
         events: versions.map(|version| NewEvent { event_id: EventId(Uuid::nil()), event: added(version) }).collect(),
     }];
     let metadata = Arc::new(Metadata::default());
-    let group = AppendGroup { key: None, streams, recorded_at: Timestamp::from_millis(0), metadata };
-    let outcomes = runtime.block_on(opened.events.append(Arc::new(vec![group]))).unwrap();
-    assert!(matches!(outcomes[..], [AppendOutcome::Appended { .. }]), "{outcomes:?}");
+    Arc::new(vec![AppendGroup { key: None, streams, recorded_at: Timestamp::from_millis(0), metadata }])
 }
 
 /// A store on the disk below it.
