@@ -213,6 +213,15 @@ mod tests {
     use super::*;
     use crate::data_folder::DataFolder;
 
+    #[test]
+    fn what_can_not_be_listed_is_not_taken_for_a_new_journal() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        assert_eq!(recover(&log, &RealFiles).unwrap().index.head, Position(0));
+        fs::write(&log, "").unwrap();
+        assert!(matches!(recover(&log, &RealFiles), Err(RecoveryError::File { .. })));
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn a_segment_that_rolls_over_during_a_scan_beside_the_writer_is_no_damage() {
         let (folder, log) = written(12).await;
