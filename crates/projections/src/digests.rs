@@ -56,28 +56,49 @@ impl ReadModel {
 ///
 /// [`OpenError`] when that can't be read.
 pub fn furthest(path: &Path) -> Result<Option<Position>, OpenError> {
+    open_to_read(path)?.map(|connection| furthest_in(&connection)).transpose().map_err(OpenError::from)
+}
+
+fn furthest_in(connection: &Connection) -> rusqlite::Result<Position> {
+    let furthest = "SELECT ifnull(max(position), 0) FROM checkpoints";
+    connection.query_row(furthest, [], |row| Ok(Position(values::number(row, 0)?)))
+}
+
+/// A connection that only reads; `None` where there are no read models yet, also because who has made the file was stopped.
+fn open_to_read(path: &Path) -> Result<Option<Connection>, OpenError> {
     if !fs::exists(path)? {
         return Ok(None);
     }
-    match open_to_read(path).and_then(|connection| furthest_in(&connection)) {
-        // Who has made the file was stopped, and only who may write takes back what was half done.
-        Err(Error::SqliteFailure(error, _)) if error.extended_code == ffi::SQLITE_READONLY_ROLLBACK => Ok(None),
+    let path = fs::canonicalize(path)?; // Where a link leads, the other files are.
+    if fs::metadata(&path)?.len() == 0 && has_log(&path)? {
+        return Err(OpenError::Emptied);
+    }
+    let opened = match open_beside_others(&path) {
+        // Only who may write takes back what was half done.
+        Err(Error::SqliteFailure(error, _)) if error.extended_code == ffi::SQLITE_READONLY_ROLLBACK => return Ok(None),
         // The files that SQLite wants beside it can't be made by who may only read. Nobody needs them where there is no log.
         Err(Error::SqliteFailure(error, _))
-            if matches!(error.code, ErrorCode::ReadOnly | ErrorCode::CannotOpen) && !has_log(path)? =>
+            if matches!(error.code, ErrorCode::ReadOnly | ErrorCode::CannotOpen) && !has_log(&path)? =>
         {
-            Ok(furthest_in(&open_alone(path)?)?)
+            open_alone(&path)?
         }
-        furthest => Ok(furthest?),
-    }
+        opened => opened?,
+    };
+    Ok(has_tables(&opened)?.then_some(opened))
 }
 
-fn furthest_in(connection: &Connection) -> rusqlite::Result<Option<Position>> {
-    if !connection.table_exists(None, "checkpoints")? {
-        return Ok(None); // Who has made the file was stopped.
-    }
-    let furthest = "SELECT ifnull(max(position), 0) FROM checkpoints";
-    connection.query_row(furthest, [], |row| Ok(Some(Position(values::number(row, 0)?))))
+fn has_tables(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.table_exists(None, "checkpoints")
+}
+
+/// A connection that has read something: before that nobody knows whether it can.
+fn open_beside_others(path: &Path) -> rusqlite::Result<Connection> {
+    // No connection is shared between threads, so SQLite need not lock for each call.
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    has_tables(&connection)?;
+    Ok(connection)
 }
 
 /// Whether a write-ahead log beside the file has something.
@@ -90,31 +111,22 @@ fn has_log(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// A file that nobody else has open, and that has nothing beside it.
+/// A file that nobody else has open, and that has nothing beside it; `path` is whole.
 fn open_alone(path: &Path) -> Result<Connection, OpenError> {
-    let path = fs::canonicalize(path)?;
     let path = path.to_str().ok_or(io::ErrorKind::InvalidFilename).map_err(io::Error::from)?;
     let escaped = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     Ok(Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)?)
 }
 
-fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
-    // No connection is shared between threads, so SQLite need not lock for each call.
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
-    Ok(connection)
-}
-
 impl ReadModelFile {
-    /// Opens the file at one moment: what is read of it later is of that moment.
+    /// Opens the file at one moment: what is read of it later is of that moment. `None` where there are no read models yet.
     ///
     /// # Errors
     ///
-    /// What `SQLite` says.
-    pub fn open(path: &Path) -> rusqlite::Result<Self> {
-        let connection = open_to_read(path)?;
+    /// [`OpenError`] when they can't be read.
+    pub fn open(path: &Path) -> Result<Option<Self>, OpenError> {
+        let Some(connection) = open_to_read(path)? else { return Ok(None) };
         connection.execute_batch("BEGIN")?;
         // One that an older release didn't know has seen nothing.
         let at = |name| checkpoint_of(&connection, name).optional().map(Option::unwrap_or_default);
@@ -126,7 +138,7 @@ impl ReadModelFile {
             orders: at(orders::NAME)?,
             transfers: at(transfers::NAME)?,
         };
-        Ok(Self { connection, checkpoints })
+        Ok(Some(Self { connection, checkpoints }))
     }
 
     /// How far each read model is.
@@ -278,6 +290,8 @@ pub fn wanted(expected: &mut Expected, model: ReadModel) -> &mut Digest {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
     use crate::model::create_checkpoints;
 
@@ -291,8 +305,23 @@ mod tests {
         fs::write(&path, "x".repeat(8_192)).unwrap();
         assert!(matches!(furthest(&path), Err(OpenError::Damaged(_))));
         fs::remove_file(&path).unwrap();
-        std::os::unix::fs::symlink("read_models.db", &path).unwrap();
+        symlink("read_models.db", &path).unwrap();
         assert!(matches!(furthest(&path), Err(OpenError::File(_))));
+    }
+
+    #[test]
+    fn a_file_that_is_empty_beside_a_log_is_refused_and_the_log_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, log, link] = ["read_models.db", "read_models.db-wal", "link"].map(|name| folder.path().join(name));
+        fs::write(&path, "").unwrap();
+        fs::write(&log, "something").unwrap();
+        symlink(&path, &link).unwrap();
+        for path in [&path, &link] {
+            assert!(matches!(furthest(path), Err(OpenError::Emptied)));
+        }
+        assert_eq!(fs::read(&log).unwrap(), b"something");
+        fs::remove_file(&path).unwrap();
+        assert_eq!(furthest(&path).unwrap(), None, "as who removes it is told to");
     }
 
     #[test]
@@ -305,23 +334,53 @@ mod tests {
         maker.execute_batch(&format!("CREATE TABLE checkpoints (x); INSERT INTO checkpoints {numbers}")).unwrap();
         fs::copy(&made, &path).unwrap();
         fs::copy(folder.path().join("made.db-journal"), folder.path().join("read_models.db-journal")).unwrap();
-        let refused = open_to_read(&path).and_then(|connection| furthest_in(&connection)).unwrap_err();
+        let refused = open_beside_others(&path).unwrap_err();
         assert_eq!(refused.sqlite_extended_error_code(), Some(ffi::SQLITE_READONLY_ROLLBACK), "{refused}");
         assert_eq!(furthest(&path).unwrap(), None);
     }
 
+    /// `SQLite` can't make the file that it shares with others, as where only somebody else may write.
     #[test]
-    fn a_file_that_nobody_has_open_is_read_alone_whatever_its_name_is() {
+    fn what_only_others_may_write_is_read_alone_unless_there_is_a_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, log, link] = ["read_models.db", "read_models.db-wal", "link"].map(|name| folder.path().join(name));
+        let made = made(&folder.path().join("made"));
+        for (from, to) in [("made", &path), ("made-wal", &log)] {
+            fs::copy(folder.path().join(from), to).unwrap();
+        }
+        symlink("missing/shm", folder.path().join("read_models.db-shm")).unwrap();
+        symlink(&path, &link).unwrap();
+        for path in [&path, &link] {
+            let said = furthest(path);
+            assert!(matches!(said, Err(OpenError::Sqlite(_))), "what is in the log isn't in the file: {said:?}");
+        }
+        fs::remove_file(&log).unwrap();
+        drop(made);
+        fs::copy(folder.path().join("made"), &path).unwrap();
+        for path in [&path, &link] {
+            assert_eq!(furthest(path).unwrap(), Some(Position(7)));
+            assert_eq!(ReadModelFile::open(path).unwrap().unwrap().checkpoints().stock_levels, Position(7));
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_alone_whatever_its_name_is() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("of 100%?cache=x#y.db");
-        let maker = Connection::open(&path).unwrap();
+        let maker = made(&path);
+        assert!(has_log(&path).unwrap());
+        drop(maker);
+        assert!(!has_log(&path).unwrap());
+        assert_eq!(furthest_in(&open_alone(&path).unwrap()).unwrap(), Position(7));
+    }
+
+    /// Read models that have seen seven events, and what holds them open.
+    fn made(path: &Path) -> Connection {
+        let maker = Connection::open(path).unwrap();
         maker.pragma_update(None, "journal_mode", "wal").unwrap();
         let insert = "INSERT INTO checkpoints (name, position, owner_epoch) VALUES ('stock_levels', 7, 1)";
         create_checkpoints(&maker).unwrap();
         maker.execute(insert, []).unwrap();
-        assert!(has_log(&path).unwrap());
-        drop(maker);
-        assert!(!has_log(&path).unwrap());
-        assert_eq!(furthest_in(&open_alone(&path).unwrap()).unwrap(), Some(Position(7)));
+        maker
     }
 }

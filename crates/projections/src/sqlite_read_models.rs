@@ -64,6 +64,11 @@ pub enum OpenError {
     /// The file is damaged.
     #[error("the read models are damaged: {0}; remove their file, and a start makes them anew from the log")]
     Damaged(rusqlite::Error),
+    /// The file has nothing, and its write-ahead log has something, which `SQLite` would remove.
+    #[error(
+        "the read models are empty, but their log isn't: remove both files, and a start makes them anew from the log of events"
+    )]
+    Emptied,
     /// No connection for queries can be made.
     #[error("the read models can't be opened for queries: {0}")]
     Pool(#[from] r2d2::Error),

@@ -16,7 +16,7 @@ use inventory_domain::{Inventory, StockId, Timestamp};
 use inventory_eventstore::{EventFile, KeptState, SnapshotPlace};
 use inventory_projections::digests::{ReadModel, ReadModelFile, wanted};
 
-use super::{MaintenanceError, is_there, open_events};
+use super::{MaintenanceError, open_events};
 use crate::composition::READ_MODELS_FILE;
 use crate::progress::Progress;
 use crate::settings::Settings;
@@ -100,8 +100,7 @@ impl fmt::Display for VerifyReport {
 pub fn verify(settings: &Settings, memory_mib: u64, progress: Progress) -> Result<VerifyReport, MaintenanceError> {
     // The read models first: what they have is in the log then, whoever goes on writing.
     let models_path = settings.data.dir.join(READ_MODELS_FILE);
-    let models = is_there(&models_path)?.then(|| ReadModelFile::open(&models_path)).transpose();
-    let models = models.map_err(MaintenanceError::sqlite(&models_path))?;
+    let models = ReadModelFile::open(&models_path).map_err(MaintenanceError::sqlite(&models_path))?;
     let mut findings = Findings::default();
     let events = match open_events(settings) {
         Ok(events) => events,

@@ -9,7 +9,7 @@ use inventory_projections::digests::{ReadModel, ReadModelFile, wanted};
 
 /// Every read model is at the log's end and has the rows that it has to have, and no others.
 pub(crate) fn check(node: usize, path: &Path, log: &[RecordedEvent], findings: &mut Vec<String>) {
-    let file = ReadModelFile::open(path).unwrap();
+    let file = ReadModelFile::open(path).unwrap().unwrap();
     let mut audit = LogAudit::new(Share::WHOLE, file.checkpoints(), HashSet::new(), 0);
     log.iter().for_each(|event| audit.observe(event.clone()));
     let (_, mut expected) = audit.finish();
