@@ -123,7 +123,7 @@ fn a_journal_is_backed_up_while_it_is_written_and_restored() {
 }
 
 #[test]
-fn a_start_that_is_refused_for_lost_events_changes_nothing() {
+fn a_log_that_has_lost_events_is_refused_by_all_and_changed_by_none() {
     let folder = filled();
     let head = fs::read_to_string(folder.path().join("events/streams.checkpoint")).unwrap();
     let head = serde_json::from_str::<Value>(&head).unwrap()["position"].as_u64().unwrap();
@@ -150,6 +150,10 @@ fn a_start_that_is_refused_for_lost_events_changes_nothing() {
             let error = String::from_utf8_lossy(&refused.stderr).into_owned();
             assert!(!refused.status.success() && error.contains(lost), "{gone}: {error}");
             assert!(error.contains(&format!("{says} has events up to {head}; restore a backup")), "{gone}: {error}");
+            let to = data.path().with_extension("backup");
+            for command in [&["verify"] as &[&str], &["backup", to.to_str().unwrap()]] {
+                assert!(!run(data.path(), "jsonl", command).status.success(), "{gone}: {command:?}");
+            }
             assert!(contents(data.path()) == before, "{gone}: {error}");
         }
     }

@@ -13,6 +13,7 @@ use super::index::Index;
 use super::reader::read_log;
 use super::recovery::{RecoveryError, recover_beside_a_writer, segment_path};
 use super::snapshots::Snapshots;
+use super::stream_files;
 use crate::event_file::{EventFile, KeptState, SnapshotPlace};
 use crate::files::{RealFiles, sync_folder};
 
@@ -34,16 +35,20 @@ impl JsonlEventFile {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Damaged`] names the file and the line.
+    /// [`StoreError::Damaged`] names the file and the line, or says which events are missing that the readable files have.
     pub fn open(folder: &Path, closed_remembered: usize) -> Result<Self, StoreError> {
-        // The snapshots first: the events that they were taken after are in the journal then, whoever goes on writing.
+        // What knows of events first: they are in the journal then, whoever goes on writing.
         let kept = Snapshots::read_only(folder.join("snapshots"), Arc::new(RealFiles), closed_remembered)
             .map_err(unavailable)?;
         let snapshots = Arc::new(kept.places());
-        let recovered = recover_beside_a_writer(&folder.join("log")).map_err(|error| match error {
+        let written = stream_files::written(folder).map_err(unavailable)?;
+        let log = folder.join("log");
+        let recovered = recover_beside_a_writer(&log).map_err(|error| match error {
             damaged @ RecoveryError::Damaged { .. } => StoreError::Damaged(Box::new(damaged)),
             failed @ RecoveryError::File { .. } => StoreError::Unavailable(Box::new(failed)),
         })?;
+        let lost = |lost| StoreError::Damaged(Box::new(lost));
+        written.map_or(Ok(()), |written| written.check(&log, recovered.index.head)).map_err(lost)?;
         let (index, kept) = (Arc::new(recovered.index), Arc::new(kept));
         Ok(Self { folder: folder.to_owned(), index, snapshots, kept })
     }
