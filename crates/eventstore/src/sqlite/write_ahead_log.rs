@@ -41,9 +41,10 @@ pub(super) fn pages_after_commit() -> u32 {
 }
 
 /// Refuses a file that has nothing beside a write-ahead log that has something: `SQLite` would remove the log, even where it may only read.
+/// Refuses a link that leads nowhere as well: the log may be where the file was.
 pub(super) fn refuse_emptied(path: &Path) -> Result<(), OpenError> {
     let bytes = |path: &Path| match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => Ok(0),
         file => file.map(|file| file.len()).map_err(named(path)).map_err(OpenError::File),
     };
     let is_emptied = bytes(path)? == 0 && bytes(&path_of(path))? > 0;
@@ -227,6 +228,12 @@ mod tests {
         assert!(matches!(refused, OpenError::File(_)) && refused.to_string().contains("events.db: "), "{refused}");
         fs::remove_file(&path).unwrap();
         assert!(matches!(refuse_emptied(&path), Err(OpenError::Emptied(_))));
+        fs::remove_file(folder.path().join("events.db-wal")).unwrap();
+        std::os::unix::fs::symlink("moved.db", &path).unwrap();
+        fs::write(folder.path().join("moved.db-wal"), "x").unwrap();
+        assert!(matches!(refuse_emptied(&path), Err(OpenError::File(_))), "nobody knows where the log is");
+        fs::write(folder.path().join("moved.db"), "x").unwrap();
+        refuse_emptied(&path).unwrap();
     }
 
     /// As after a sync of the file that has failed, when the kernel has dropped what it had.
