@@ -86,7 +86,12 @@ pub(crate) fn make_folders(path: &Path, files: &dyn Files) -> io::Result<()> {
 ///
 /// What the file system says.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
-    match File::open(path)?.sync_all() {
+    where_known(File::open(path)?.sync_all())
+}
+
+/// What a sync has said, on a file system that may know none.
+fn where_known(synced: io::Result<()>) -> io::Result<()> {
+    match synced {
         // `EINVAL`, which PostgreSQL passes over as well (`fsync_fname_ext`), and what some say in its place.
         Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
         synced => synced,
@@ -137,7 +142,7 @@ impl Files for RealFiles {
     }
 
     fn sync(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_data()
+        where_known(File::open(path)?.sync_data())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
