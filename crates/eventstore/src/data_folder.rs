@@ -137,19 +137,23 @@ mod tests {
 
     #[test]
     fn a_folder_that_was_copied_here_outlasts_a_power_cut() {
-        let folder = tempfile::tempdir().unwrap();
-        let disk = Disk::over(folder.path());
-        let files = DiskFiles::new(disk.clone());
-        let path = folder.path().join("data");
-        files.make_folder(&path).unwrap();
-        files.create(&path.join(LOCK_FILE), 0).unwrap();
-        let _owned = DataFolder::open_with(&path, &files).unwrap();
-        files.sync_folder(&path).unwrap();
-        let trace = disk.trace();
-        let mut cut = PowerCut::new(&trace);
-        cut.step_to(trace.entries.len());
-        let left: Vec<PathBuf> = cut.left(Survival::Nothing).into_iter().map(|(path, _)| path).collect();
-        assert_eq!(left, [Path::new("data/inventory.lock")]);
+        for is_link in [false, true] {
+            let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            let disk = Disk::over(folder.path());
+            let files = DiskFiles::new(disk.clone());
+            let path = folder.path().join("data");
+            files.make_folder(&path).unwrap();
+            files.create(&path.join(LOCK_FILE), 0).unwrap();
+            let link = elsewhere.path().join("link");
+            std::os::unix::fs::symlink(&path, &link).unwrap();
+            let _owned = DataFolder::open_with(if is_link { &link } else { &path }, &files).unwrap();
+            files.sync_folder(&path).unwrap();
+            let trace = disk.trace();
+            let mut cut = PowerCut::new(&trace);
+            cut.step_to(trace.entries.len());
+            let left: Vec<PathBuf> = cut.left(Survival::Nothing).into_iter().map(|(path, _)| path).collect();
+            assert_eq!(left, [Path::new("data/inventory.lock")], "a link: {is_link}");
+        }
     }
 
     #[test]

@@ -208,7 +208,7 @@ mod tests {
     use inventory_domain::{ProductId, Quantity, Reason, StockId, StoreId, Timestamp};
     use uuid::Uuid;
 
-    use super::super::line::{Commit, write_commit, write_header};
+    use super::super::line::{Commit, mark_of, write_commit, write_header};
     use super::super::{JsonlEventStore, JsonlSettings};
     use super::*;
     use crate::data_folder::DataFolder;
@@ -296,6 +296,20 @@ mod tests {
         fs::write(segment_path(&log, 1), line(length as u64)).unwrap();
         let refused = read_header(&log, &RealFiles, 1).err().unwrap().to_string();
         assert!(refused.contains("no header"), "{refused}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_batch_without_an_end_before_the_mark_is_damage_also_beside_a_writer() {
+        let (_folder, log) = written(12).await;
+        let path = segment_path(&log, 1);
+        let mut bytes = fs::read(&path).unwrap();
+        let mark = mark_of(2);
+        let end = bytes.windows(mark.len()).position(|part| part == mark).unwrap();
+        let commit = bytes[..end - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+        bytes.copy_within(end.., commit);
+        fs::write(&path, bytes).unwrap();
+        let refused = recover_segments(&log, &RealFiles, 1, Writer::SomebodyElse).err().unwrap().to_string();
+        assert!(refused.contains("the batch has no end"), "{refused}");
     }
 
     #[tokio::test(flavor = "multi_thread")]
