@@ -1,6 +1,6 @@
 //! The read models as digests, and the rows behind what differs: for `inventory verify`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
 
@@ -56,49 +56,51 @@ impl ReadModel {
 ///
 /// [`OpenError`] when that can't be read.
 pub fn furthest(path: &Path) -> Result<Option<Position>, OpenError> {
-    open_to_read(path)?.map(|connection| furthest_in(&connection)).transpose().map_err(OpenError::from)
-}
-
-fn furthest_in(connection: &Connection) -> rusqlite::Result<Position> {
-    let furthest = "SELECT ifnull(max(position), 0) FROM checkpoints";
-    connection.query_row(furthest, [], |row| Ok(Position(values::number(row, 0)?)))
-}
-
-/// A connection that only reads; `None` where there are no read models yet, also because who has made the file was stopped.
-fn open_to_read(path: &Path) -> Result<Option<Connection>, OpenError> {
-    if !fs::exists(path)? {
-        return Ok(None);
-    }
-    let path = fs::canonicalize(path)?; // Where a link leads, the other files are.
-    if fs::metadata(&path)?.len() == 0 && has_log(&path)? {
-        return Err(OpenError::Emptied);
-    }
-    let opened = match open_beside_others(&path) {
-        // Only who may write takes back what was half done.
-        Err(Error::SqliteFailure(error, _)) if error.extended_code == ffi::SQLITE_READONLY_ROLLBACK => return Ok(None),
+    let Some(path) = file_of(path)? else { return Ok(None) };
+    let opened = match open_to_read(&path) {
         // The files that SQLite wants beside it can't be made by who may only read. Nobody needs them where there is no log.
         Err(Error::SqliteFailure(error, _))
             if matches!(error.code, ErrorCode::ReadOnly | ErrorCode::CannotOpen) && !has_log(&path)? =>
         {
-            open_alone(&path)?
+            Some(open_alone(&path)?)
         }
         opened => opened?,
     };
-    Ok(has_tables(&opened)?.then_some(opened))
+    opened.map_or(Ok(None), |connection| Ok(furthest_in(&connection)?))
 }
 
-fn has_tables(connection: &Connection) -> rusqlite::Result<bool> {
-    connection.table_exists(None, "checkpoints")
+fn furthest_in(connection: &Connection) -> rusqlite::Result<Option<Position>> {
+    if !connection.table_exists(None, "checkpoints")? {
+        return Ok(None); // Who has made the file was stopped.
+    }
+    let furthest = "SELECT ifnull(max(position), 0) FROM checkpoints";
+    connection.query_row(furthest, [], |row| Ok(Some(Position(values::number(row, 0)?))))
 }
 
-/// A connection that has read something: before that nobody knows whether it can.
-fn open_beside_others(path: &Path) -> rusqlite::Result<Connection> {
+/// The file itself, where `path` is a link: the other files are beside it. `None` where there is none.
+fn file_of(path: &Path) -> Result<Option<PathBuf>, OpenError> {
+    if !fs::exists(path)? {
+        return Ok(None);
+    }
+    let path = fs::canonicalize(path)?;
+    // The log first: what is made just now has no log before it has something itself.
+    if has_log(&path)? && fs::metadata(&path)?.len() == 0 {
+        return Err(OpenError::Emptied);
+    }
+    Ok(Some(path))
+}
+
+/// A connection that only reads; `None` where who has made the file was stopped before there were tables.
+fn open_to_read(path: &Path) -> rusqlite::Result<Option<Connection>> {
     // No connection is shared between threads, so SQLite need not lock for each call.
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_secs(5))?;
-    has_tables(&connection)?;
-    Ok(connection)
+    match connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0)) {
+        // Only who may write takes back what was half done.
+        Err(Error::SqliteFailure(error, _)) if error.extended_code == ffi::SQLITE_READONLY_ROLLBACK => Ok(None),
+        tables => Ok((tables? > 0).then_some(connection)),
+    }
 }
 
 /// Whether a write-ahead log beside the file has something.
@@ -126,7 +128,7 @@ impl ReadModelFile {
     ///
     /// [`OpenError`] when they can't be read.
     pub fn open(path: &Path) -> Result<Option<Self>, OpenError> {
-        let Some(connection) = open_to_read(path)? else { return Ok(None) };
+        let Some(connection) = file_of(path)?.map_or(Ok(None), |path| open_to_read(&path))? else { return Ok(None) };
         connection.execute_batch("BEGIN")?;
         // One that an older release didn't know has seen nothing.
         let at = |name| checkpoint_of(&connection, name).optional().map(Option::unwrap_or_default);
@@ -302,6 +304,9 @@ mod tests {
         assert_eq!(furthest(&path).unwrap(), None);
         fs::write(&path, "").unwrap();
         assert_eq!(furthest(&path).unwrap(), None, "who has made it was stopped");
+        assert!(ReadModelFile::open(&path).unwrap().is_none());
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE stock_levels (x)").unwrap();
+        assert!(ReadModelFile::open(&path).is_err(), "nobody leaves it so");
         fs::write(&path, "x".repeat(8_192)).unwrap();
         assert!(matches!(furthest(&path), Err(OpenError::Damaged(_))));
         fs::remove_file(&path).unwrap();
@@ -334,9 +339,11 @@ mod tests {
         maker.execute_batch(&format!("CREATE TABLE checkpoints (x); INSERT INTO checkpoints {numbers}")).unwrap();
         fs::copy(&made, &path).unwrap();
         fs::copy(folder.path().join("made.db-journal"), folder.path().join("read_models.db-journal")).unwrap();
-        let refused = open_beside_others(&path).unwrap_err();
+        let half_made = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+        let refused = half_made.table_exists(None, "checkpoints").unwrap_err();
         assert_eq!(refused.sqlite_extended_error_code(), Some(ffi::SQLITE_READONLY_ROLLBACK), "{refused}");
         assert_eq!(furthest(&path).unwrap(), None);
+        assert!(ReadModelFile::open(&path).unwrap().is_none());
     }
 
     /// `SQLite` can't make the file that it shares with others, as where only somebody else may write.
@@ -359,7 +366,8 @@ mod tests {
         fs::copy(folder.path().join("made"), &path).unwrap();
         for path in [&path, &link] {
             assert_eq!(furthest(path).unwrap(), Some(Position(7)));
-            assert_eq!(ReadModelFile::open(path).unwrap().unwrap().checkpoints().stock_levels, Position(7));
+            // What takes longer would miss that somebody begins to write.
+            assert!(matches!(ReadModelFile::open(path), Err(OpenError::Sqlite(_))));
         }
     }
 
@@ -371,7 +379,7 @@ mod tests {
         assert!(has_log(&path).unwrap());
         drop(maker);
         assert!(!has_log(&path).unwrap());
-        assert_eq!(furthest_in(&open_alone(&path).unwrap()).unwrap(), Position(7));
+        assert_eq!(furthest_in(&open_alone(&path).unwrap()).unwrap(), Some(Position(7)));
     }
 
     /// Read models that have seen seven events, and what holds them open.
