@@ -47,8 +47,8 @@ pub(super) fn refuse_emptied(path: &Path) -> Result<(), OpenError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => Ok(0),
         file => file.map(|file| file.len()).map_err(named(path)).map_err(OpenError::File),
     };
-    let is_emptied = bytes(path)? == 0 && bytes(&path_of(path))? > 0;
-    if is_emptied { Err(OpenError::Emptied(path.to_owned())) } else { Ok(()) }
+    let log = bytes(&path_of(path))?; // First: what is made just now has no log before it has something itself.
+    if bytes(path)? == 0 && log > 0 { Err(OpenError::Emptied(path.to_owned())) } else { Ok(()) }
 }
 
 /// Where the write-ahead log of this file is; beside the file itself, where `path` is a link.
