@@ -123,18 +123,11 @@ fn a_journal_is_backed_up_while_it_is_written_and_restored() {
 }
 
 #[test]
-fn a_log_that_has_lost_events_is_refused_by_all_and_changed_by_none() {
+fn a_start_that_is_refused_for_lost_events_changes_nothing() {
     let folder = filled();
     let head = fs::read_to_string(folder.path().join("events/streams.checkpoint")).unwrap();
     let head = serde_json::from_str::<Value>(&head).unwrap()["position"].as_u64().unwrap();
-    let segment = |data: &Path| data.join("events/log/00000001.jsonl");
     let lose_all = |data: &Path| fs::remove_dir_all(data.join("events/log")).unwrap();
-    let damage_the_last = |data: &Path| {
-        let mut bytes = fs::read(segment(data)).unwrap();
-        let place = String::from_utf8_lossy(&bytes).rfind("\"position\":").unwrap();
-        bytes[place + 30] ^= 1;
-        fs::write(segment(data), bytes).unwrap();
-    };
     for (lose, lost) in [(&lose_all as &dyn Fn(&Path), "lost events 1 to"), (&damage_the_last, "lost events 4")] {
         for (gone, says) in [
             ("nothing", "read_models.db"),
@@ -150,13 +143,35 @@ fn a_log_that_has_lost_events_is_refused_by_all_and_changed_by_none() {
             let error = String::from_utf8_lossy(&refused.stderr).into_owned();
             assert!(!refused.status.success() && error.contains(lost), "{gone}: {error}");
             assert!(error.contains(&format!("{says} has events up to {head}; restore a backup")), "{gone}: {error}");
-            let to = data.path().with_extension("backup");
-            for command in [&["verify"] as &[&str], &["backup", to.to_str().unwrap()]] {
-                assert!(!run(data.path(), "jsonl", command).status.success(), "{gone}: {command:?}");
-            }
             assert!(contents(data.path()) == before, "{gone}: {error}");
         }
     }
+}
+
+#[test]
+fn what_only_the_readable_files_have_seen_is_missed_by_backup_and_verify_too() {
+    let data = tempfile::tempdir().unwrap();
+    copy(filled().path(), data.path());
+    damage_the_last(data.path());
+    fs::remove_file(data.path().join("read_models.db")).unwrap();
+    let work = tempfile::tempdir().unwrap();
+    let [backup, export] = ["backup", "export"].map(|name| work.path().join(name));
+    let refused = run(data.path(), "jsonl", &["backup", backup.to_str().unwrap()]);
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && error.contains("lost events 4"), "{error}");
+    let verified = run(data.path(), "jsonl", &["verify"]);
+    let report = String::from_utf8_lossy(&verified.stdout).into_owned();
+    assert!(!verified.status.success() && report.contains("WRONG: the log has lost events 4"), "{report}");
+    assert!(!report.contains(" 0 streams"), "the rest is proved all the same: {report}");
+    assert!(run(data.path(), "jsonl", &["export", export.to_str().unwrap()]).status.success(), "what is left");
+}
+
+fn damage_the_last(data: &Path) {
+    let segment = data.join("events/log/00000001.jsonl");
+    let mut bytes = fs::read(&segment).unwrap();
+    let place = String::from_utf8_lossy(&bytes).rfind("\"position\":").unwrap();
+    bytes[place + 30] ^= 1;
+    fs::write(segment, bytes).unwrap();
 }
 
 /// Nobody else knows of the events that are lost.

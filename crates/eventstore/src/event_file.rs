@@ -7,6 +7,7 @@ use inventory_application::{EventId, Position};
 use inventory_domain::{Inventory, StockId, Timestamp};
 
 use crate::jsonl::maintenance::JsonlEventFile;
+use crate::lost_events::Seen;
 use crate::sqlite::maintenance::SqliteEventFile;
 use crate::{jsonl, sqlite};
 
@@ -62,6 +63,9 @@ pub trait EventFile: Send {
 
     /// Where the last event stands.
     fn head(&self) -> Position;
+
+    /// What of its own files has seen how far the log was, before it was opened.
+    fn seen(&self) -> Option<&Seen>;
 
     /// How many streams there are.
     ///

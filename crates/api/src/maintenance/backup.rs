@@ -67,7 +67,8 @@ pub fn backup(settings: &Settings, to: &Path, progress: Progress) -> Result<Posi
     let seen = seen_by_read_models(&models).map_err(MaintenanceError::sqlite(&models))?;
     let events = open_events(settings)?;
     let files = files_of(settings);
-    seen.map_or(Ok(()), |seen| seen.check(&files.path_in(&settings.data.dir), events.head()))?;
+    let log = files.path_in(&settings.data.dir);
+    seen.iter().chain(events.seen()).try_for_each(|seen| seen.check(&log, events.head()))?;
     if is_there(to)? {
         return Err(MaintenanceError::InTheWay(to.to_owned()));
     }

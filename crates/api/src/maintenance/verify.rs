@@ -18,6 +18,7 @@ use inventory_projections::digests::{ReadModel, ReadModelFile, wanted};
 
 use super::{MaintenanceError, open_events};
 use crate::composition::READ_MODELS_FILE;
+use crate::opened_store::files_of;
 use crate::progress::Progress;
 use crate::settings::Settings;
 use crate::system;
@@ -121,6 +122,9 @@ pub fn verify(settings: &Settings, memory_mib: u64, progress: Progress) -> Resul
     flaws.into_iter().for_each(|said| findings.add(|| said));
     drop(phase);
     ahead_of(checkpoints, head).into_iter().for_each(|said| findings.add(|| said));
+    let log = files_of(settings).path_in(&settings.data.dir);
+    let lost = events.seen().and_then(|seen| seen.check(&log, head).err());
+    lost.into_iter().for_each(|lost| findings.add(|| lost.to_string()));
 
     let whole: HashSet<StockId> = events.snapshot_places()?.iter().filter_map(|place| place.stock_id).collect();
     let streams = events.stream_count()?;

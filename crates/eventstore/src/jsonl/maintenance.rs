@@ -16,6 +16,7 @@ use super::snapshots::Snapshots;
 use super::stream_files;
 use crate::event_file::{EventFile, KeptState, SnapshotPlace};
 use crate::files::{RealFiles, sync_folder};
+use crate::lost_events::Seen;
 
 /// Bytes that are copied at a time.
 const CHUNK: usize = 1 << 20;
@@ -25,6 +26,8 @@ const CHUNK: usize = 1 << 20;
 pub struct JsonlEventFile {
     folder: PathBuf,
     index: Arc<Index>,
+    /// How far the readable files of stocks were.
+    written: Option<Seen>,
     /// What the snapshots of use say of themselves, in the order of the log; the keys count up.
     snapshots: Arc<Vec<SnapshotPlace>>,
     kept: Arc<Snapshots>,
@@ -35,22 +38,19 @@ impl JsonlEventFile {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Damaged`] names the file and the line, or says which events are missing that the readable files have.
+    /// [`StoreError::Damaged`] names the file and the line.
     pub fn open(folder: &Path, closed_remembered: usize) -> Result<Self, StoreError> {
         // What knows of events first: they are in the journal then, whoever goes on writing.
         let kept = Snapshots::read_only(folder.join("snapshots"), Arc::new(RealFiles), closed_remembered)
             .map_err(unavailable)?;
         let snapshots = Arc::new(kept.places());
         let written = stream_files::written(folder).map_err(unavailable)?;
-        let log = folder.join("log");
-        let recovered = recover_beside_a_writer(&log).map_err(|error| match error {
+        let recovered = recover_beside_a_writer(&folder.join("log")).map_err(|error| match error {
             damaged @ RecoveryError::Damaged { .. } => StoreError::Damaged(Box::new(damaged)),
             failed @ RecoveryError::File { .. } => StoreError::Unavailable(Box::new(failed)),
         })?;
-        let lost = |lost| StoreError::Damaged(Box::new(lost));
-        written.map_or(Ok(()), |written| written.check(&log, recovered.index.head)).map_err(lost)?;
         let (index, kept) = (Arc::new(recovered.index), Arc::new(kept));
-        Ok(Self { folder: folder.to_owned(), index, snapshots, kept })
+        Ok(Self { folder: folder.to_owned(), index, written, snapshots, kept })
     }
 }
 
@@ -65,6 +65,10 @@ impl EventFile for JsonlEventFile {
 
     fn head(&self) -> Position {
         self.index.head
+    }
+
+    fn seen(&self) -> Option<&Seen> {
+        self.written.as_ref()
     }
 
     fn stream_count(&self) -> Result<u64, StoreError> {

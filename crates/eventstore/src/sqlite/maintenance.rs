@@ -18,6 +18,7 @@ use super::schema::stream_of_blob;
 use super::write_ahead_log::refuse_emptied;
 use crate::event_file::{EventFile, KeptState, SnapshotPlace};
 use crate::files::sync_folder;
+use crate::lost_events::Seen;
 use crate::state_codec::{decode_state, fingerprint};
 
 /// What a stream takes in memory while the chains are proved, about, in bytes.
@@ -187,6 +188,11 @@ impl EventFile for SqliteEventFile {
 
     fn head(&self) -> Position {
         self.head
+    }
+
+    /// Nothing.
+    fn seen(&self) -> Option<&Seen> {
+        None
     }
 
     fn stream_count(&self) -> Result<u64, StoreError> {
