@@ -384,6 +384,19 @@ mod tests {
         thread.join().unwrap();
     }
 
+    #[test]
+    fn a_failure_is_told_once_and_another_one_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = open(&folder);
+        let mut failure = writer.failure();
+        let told = ["no space", "no space", "no lock", "no lock"].map(|said| {
+            failure.mark_unchanged();
+            writer.tell(said);
+            failure.has_changed().unwrap()
+        });
+        assert_eq!(told, [true, false, true, false]);
+    }
+
     /// As after a sync of the file that has failed, when the kernel drops what it had, and somebody has the file open over the restart.
     #[test]
     fn a_start_reads_nothing_before_what_counts_as_taken_is_there_again() {
