@@ -183,11 +183,13 @@ mod tests {
 
     /// `/proc` knows no syncs.
     #[test]
-    fn a_file_system_without_syncs_of_folders_is_taken_as_it_is() {
+    fn a_file_system_without_syncs_is_taken_as_it_is() {
         let folder = Path::new("/proc");
         let said = File::open(folder).and_then(|folder| folder.sync_all());
         assert_eq!(said.unwrap_err().kind(), io::ErrorKind::InvalidInput);
         sync_folder(folder).unwrap();
         assert_eq!(sync_folder(Path::new("/proc/none")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        RealFiles.sync(Path::new("/proc/version")).unwrap();
+        assert_eq!(RealFiles.sync(Path::new("/proc/none")).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }
